@@ -6,9 +6,11 @@ folder before the first step, and everything after training reads it from there.
 """
 
 import ast
+import contextlib
 import dataclasses
 import difflib
 import json
+import math
 import re
 import types
 from collections.abc import Iterable, Mapping
@@ -164,7 +166,7 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise InputError("--set takes key=value", received=assignment, action="Try --set batch_size=64.")
-        recipe = _assign(recipe, path.strip().split("."), _literal(text.strip()), path.strip())
+        recipe = _assign(recipe, path.strip().split("."), text.strip(), path.strip())
     return recipe
 
 
@@ -180,7 +182,10 @@ def resolve(recipe: Recipe) -> Recipe:
     require(recipe.patience is None or recipe.patience >= 0, "patience", "none or at least 0", recipe.patience)
     require(min(recipe.data.image_size) >= 1, "data.image_size", "positive", recipe.data.image_size)
     rate = recipe.optimizer.learning_rate
-    require(rate > 0, "optimizer.learning_rate", "positive", rate)
+    require(0 < rate < math.inf, "optimizer.learning_rate", "positive and finite", rate)
+    decay, clip = recipe.optimizer.weight_decay, recipe.optimizer.clip_norm
+    require(decay >= 0, "optimizer.weight_decay", "at least 0", decay)
+    require(clip is None or clip > 0, "optimizer.clip_norm", "none or positive", clip)
     for key in ("momentum", "ema"):
         value = getattr(recipe.optimizer, key)
         require(value is None or 0 <= value < 1, f"optimizer.{key}", "in [0, 1)", value)
@@ -192,15 +197,18 @@ def resolve(recipe: Recipe) -> Recipe:
     require(recipe.augment.zoom < 1, "augment.zoom", "under 1", recipe.augment.zoom)
     require(parse_duration(recipe.duration)[0] > 0, "duration", "at least one epoch or step", recipe.duration)
     require(parse_duration(recipe.schedule.every)[0] > 0, "schedule.every", "at least one", recipe.schedule.every)
-    parse_duration(recipe.schedule.warmup)
+    require(recipe.schedule.floor >= 0, "schedule.floor", "at least 0", recipe.schedule.floor)
+    warmup = parse_duration(recipe.schedule.warmup)[0]
+    plateau = recipe.schedule.name == "plateau"
+    require(not (plateau and warmup), "schedule.warmup", "0st with the schedule plateau", recipe.schedule.warmup)
     return recipe
 
 
-def _assign(node: Any, path: list[str], value: Any, full: str) -> Any:
+def _assign(node: Any, path: list[str], text: str, full: str) -> Any:
     if isinstance(node, Mapping):
         if len(path) != 1:
             raise InputError("This option has no parts", received=full)
-        return {**node, path[0]: value}
+        return _coerce(dict[str, Any], {**node, path[0]: _literal(text)}, full)
     names = [f.name for f in dataclasses.fields(node)]
     if path[0] not in names:
         raise InputError(f"Unknown recipe key {full}", action=_suggest(path[0], names))
@@ -208,15 +216,26 @@ def _assign(node: Any, path: list[str], value: Any, full: str) -> Any:
     if len(path) > 1:
         if not (dataclasses.is_dataclass(old) or isinstance(old, Mapping)):
             raise InputError(f"{path[0]} is a single value, it has no parts", received=full)
-        new = _assign(old, path[1:], value, full)
+        new = _assign(old, path[1:], text, full)
     else:
-        new = _coerce(get_type_hints(type(node))[path[0]], value, full)
+        new = _parse(get_type_hints(type(node))[path[0]], text, full)
     return dataclasses.replace(node, **{path[0]: new})
 
 
+def _parse(hint: Any, text: str, key: str) -> Any:
+    """`text` as `hint`: as a Python literal, or else as a word, since `none` and `5` may be names too."""
+    try:
+        return _coerce(hint, _literal(text), key)
+    except InputError:
+        with contextlib.suppress(InputError):
+            return _coerce(hint, text, key)
+        raise
+
+
 def _build(kind: type, values: Any, *, prefix: str) -> Any:
+    group = prefix.rstrip(".") or "A recipe"
     if not isinstance(values, dict):
-        raise InputError(f"{prefix or 'A recipe'} must be an object", received=values)
+        raise InputError(f"{group} must be a group of keys", received=values)
     hints = get_type_hints(kind)
     for key in values:
         if key not in hints:
@@ -224,7 +243,7 @@ def _build(kind: type, values: Any, *, prefix: str) -> Any:
     try:
         return kind(**{key: _coerce(hints[key], value, prefix + key) for key, value in values.items()})
     except TypeError as error:
-        raise InputError(f"{prefix or 'The recipe'} lacks a key", received=str(error)) from error
+        raise InputError(f"{group} lacks a key", received=str(error)) from error
 
 
 def _coerce(hint: Any, value: Any, key: str) -> Any:
@@ -247,7 +266,8 @@ def _coerce(hint: Any, value: Any, key: str) -> Any:
         if len(kinds) == len(value):
             return tuple(_coerce(k, v, key) for k, v in zip(kinds, value, strict=True))
     elif origin is dict and isinstance(value, dict):
-        return dict(value)
+        with contextlib.suppress(TypeError):  # options are kept in recipe.json: what it cannot hold is refused here
+            return json.loads(json.dumps(value))
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     elif isinstance(hint, type) and type(value) is hint:
@@ -263,6 +283,8 @@ def _describe(hint: Any) -> str:
         return " or ".join(_describe(option) for option in get_args(hint))
     if hint is type(None):
         return "none"
+    if origin is dict:
+        return "a group of values that JSON can hold"
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return "a group of keys (" + ", ".join(f.name for f in dataclasses.fields(hint)) + ")"
     return hint.__name__ if isinstance(hint, type) and origin is None else str(hint)
