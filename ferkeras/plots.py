@@ -1,0 +1,209 @@
+"""The pictures of a run folder as PNG files: training curves, confusion matrix, reliability diagram.
+
+Drawn with matplotlib's object-oriented interface and the Agg canvas: no display, no pyplot, no global
+settings. The line colours are blue and vermillion of the palette of Okabe and Ito, 2008, which colour-blind
+readers tell apart.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from numpy.typing import ArrayLike, NDArray
+
+from ferkeras.errors import InputError
+from ferkeras.files import staged
+
+BLUE, VERMILLION, GREY = "#0072B2", "#D55E00", "#7F7F7F"
+TITLE_SIZE, LABEL_SIZE, TICK_SIZE = 13, 12, 11
+DOTS_PER_INCH = 150
+
+
+def plot_curves(
+    history: Sequence[Mapping[str, Any]],
+    path: str | Path,
+    *,
+    quantities: Sequence[str] = ("loss", "accuracy", "learning_rate"),
+) -> None:
+    """Draw one panel for each quantity over the epochs, training and validation together.
+
+    Args:
+        history: One row for each epoch, as in `history.csv`: a quantity under its name, its validation value
+            under `val_<name>`, and optionally `epoch` (else rows count from 1). Numbers or their text; a
+            missing, None or empty value leaves a gap.
+        path: The `.png` file to write; its folder is created.
+        quantities: Panels from left to right; those without any value in the history are left out. The
+            learning rate has a logarithmic axis if it is positive throughout.
+
+    Raises:
+        InputError: No row, or none of the quantities in it.
+    """
+    panels = [
+        (name, _column(history, name), _column(history, f"val_{name}"))
+        for name in quantities
+        if np.isfinite([*_column(history, name), *_column(history, f"val_{name}")]).any()
+    ]
+    if not panels:
+        raise InputError(
+            f"The history must have rows with at least one of {', '.join(quantities)}",
+            received=f"{len(history)} rows, columns {sorted({key for row in history for key in row})}",
+        )
+    epochs = _column(history, "epoch")
+    epochs = np.where(np.isnan(epochs), np.arange(1, len(history) + 1), epochs)
+
+    figure = _figure(width=4.6 * len(panels), height=4.2)
+    figure.suptitle(f"Training curves, n = {len(history)} epochs", fontsize=TITLE_SIZE)
+    for axes, (name, training, validation) in zip(_axes(figure, len(panels)), panels, strict=True):
+        marker = "o" if len(history) <= 30 else ""
+        for values, label, color, line in (
+            (training, "training", BLUE, "-"),
+            (validation, "validation", VERMILLION, "--"),
+        ):
+            if np.isfinite(values).any():
+                axes.plot(epochs, values, line, color=color, label=label, marker=marker, markersize=4)
+        if np.isfinite(validation).any():
+            axes.legend(fontsize=TICK_SIZE, frameon=False)
+        if name == "learning_rate" and np.all(training[np.isfinite(training)] > 0):
+            axes.set_yscale("log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+        _label(axes, "Epoch", name.replace("_", " ").capitalize())
+        axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def plot_confusion_matrix(matrix: ArrayLike, names: Sequence[str], path: str | Path) -> None:
+    """Draw a confusion matrix with rows normalised by the true class, each cell with its share and count.
+
+    Args:
+        matrix: (K, K) counts, rows true and columns predicted. A row without examples stays grey.
+        names: (K,) class names.
+        path: The `.png` file to write; its folder is created.
+
+    Raises:
+        InputError: The matrix is not square, holds negative counts, or has not the width of `names`.
+    """
+    counts = np.asarray(matrix)
+    classes = len(names)
+    if counts.shape != (classes, classes) or classes == 0 or np.any(counts < 0):
+        raise InputError(
+            f"The confusion matrix must be ({classes}, {classes}) counts, one row and column for each name",
+            received=f"shape {counts.shape}",
+        )
+    support = counts.sum(axis=1, keepdims=True)
+    shares = np.where(support > 0, counts / np.maximum(support, 1), np.nan)
+
+    figure = _figure(width=2.6 + 0.8 * classes, height=1.8 + 0.72 * classes)
+    axes = figure.add_subplot()
+    axes.set_facecolor("#E5E5E5")
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(classes, classes):
+        share = shares[row, column]
+        text = f"{counts[row, column]:,}" if np.isnan(share) else f"{share:.0%}\n{counts[row, column]:,}"
+        # The map is dark enough for white only in its last third.
+        axes.text(
+            column,
+            row,
+            text,
+            ha="center",
+            va="center",
+            fontsize=TICK_SIZE,
+            color="white" if share > 0.65 else "black",
+        )
+    axes.set_xticks(range(classes), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(classes), [f"{name} ({int(n):,})" for name, n in zip(names, support[:, 0], strict=True)])
+    axes.set_title(f"Confusion matrix, n = {int(counts.sum()):,}", fontsize=TITLE_SIZE, pad=10)
+    _label(axes, "Predicted class", "True class (examples)")
+    bar = figure.colorbar(image, ax=axes, format=PercentFormatter(xmax=1, decimals=0))
+    bar.set_label("Share of the true class", fontsize=LABEL_SIZE)
+    bar.ax.tick_params(labelsize=TICK_SIZE)
+    _save(figure, path)
+
+
+def plot_reliability(bins: Sequence[Mapping[str, Any]], ece: float, path: str | Path) -> None:
+    """Draw a reliability diagram: accuracy against confidence, above the number of examples in each bin.
+
+    Guo et al., 2017, "On Calibration of Modern Neural Networks", figure 1. A calibrated model's bars end on
+    the diagonal; below it the model is overconfident.
+
+    Args:
+        bins: M rows {confidence, accuracy, count} of equal-width bins of [0, 1], as `classification_report`
+            returns them under `reliability`; the first two are None in an empty bin.
+        ece: Expected calibration error in [0, 1], shown in the title.
+        path: The `.png` file to write; its folder is created.
+
+    Raises:
+        InputError: No bin, or no example in any bin.
+    """
+    count = _column(bins, "count")
+    if count.size == 0 or not count.sum() > 0:
+        raise InputError(
+            "The reliability bins must hold at least one example",
+            received=f"{len(bins)} bins, counts {count}",
+        )
+    confidence, accuracy = _column(bins, "confidence"), _column(bins, "accuracy")
+    width = 1 / len(bins)
+    centres = (np.arange(len(bins)) + 0.5) * width
+
+    figure = _figure(width=5.6, height=6.4)
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    upper.bar(centres, accuracy, width=width, color=BLUE, edgecolor="white", label="accuracy")
+    upper.bar(
+        centres,
+        confidence - accuracy,
+        bottom=accuracy,
+        width=0.6 * width,
+        facecolor=(1, 1, 1, 0.6),
+        edgecolor=VERMILLION,
+        hatch="////",
+        label="gap to the mean confidence",
+    )
+    upper.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfect calibration")
+    upper.set_title(f"Reliability, n = {int(count.sum()):,}, ECE = {ece:.1%}", fontsize=TITLE_SIZE, pad=10)
+    upper.set(xlim=(0, 1), ylim=(0, 1))
+    upper.legend(fontsize=TICK_SIZE, loc="upper left")
+    _label(upper, "", "Accuracy")
+    lower.bar(centres, count, width=width, color=GREY, edgecolor="white")
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    lower.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    _label(lower, "Confidence (highest probability)", "Examples")
+    _save(figure, path)
+
+
+def _column(rows: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64]:
+    """The values under one name as floats, NaN where there is none."""
+    return np.array([float("nan" if row.get(name) in (None, "") else row[name]) for row in rows])
+
+
+def _figure(*, width: float, height: float) -> Figure:
+    """A figure of a size in inches that draws itself into memory."""
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(wspace=0.06))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _axes(figure: Figure, columns: int) -> list[Axes]:
+    return list(np.atleast_1d(figure.subplots(1, columns)))
+
+
+def _label(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=LABEL_SIZE)
+    axes.set_ylabel(y, fontsize=LABEL_SIZE)
+    axes.tick_params(labelsize=TICK_SIZE)
+
+
+def _save(figure: Figure, path: str | Path) -> None:
+    """Write the PNG file whole or not at all."""
+    path = Path(path)
+    if path.suffix.lower() != ".png":
+        raise InputError("A plot is written as a .png file", received=str(path))
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=DOTS_PER_INCH)
+    with staged(path) as unfinished:
+        unfinished.write_bytes(picture.getvalue())
