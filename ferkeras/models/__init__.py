@@ -20,24 +20,31 @@ class Entry:
     function: str
     """`module:function`."""
     about: str
+    source: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
 _VGG = "ferkeras.models.vgg:vgg"
+_SIMONYAN = "Simonyan & Zisserman, ICLR 2015"
+_REPORT = "VGG-LSTM-attention report on FER2013"
 
 MODELS: dict[str, Entry] = {
-    "vgg11": Entry(_VGG, "VGG11 with batch normalisation", {"depth": 11}),
-    "vgg13": Entry(_VGG, "VGG13 with batch normalisation", {"depth": 13}),
-    "vgg16": Entry(_VGG, "VGG16 with batch normalisation", {"depth": 16}),
-    "vgg19": Entry(_VGG, "VGG19 with batch normalisation", {"depth": 19}),
-    "vgg11_lstm": Entry(_VGG, "VGG11 and an LSTM over image rows, last state", {"depth": 11, "rows": "last"}),
+    "vgg11": Entry(_VGG, "VGG11 with batch normalisation", _SIMONYAN, {"depth": 11}),
+    "vgg13": Entry(_VGG, "VGG13 with batch normalisation", _SIMONYAN, {"depth": 13}),
+    "vgg16": Entry(_VGG, "VGG16 with batch normalisation", _SIMONYAN, {"depth": 16}),
+    "vgg19": Entry(_VGG, "VGG19 with batch normalisation", _SIMONYAN, {"depth": 19}),
+    "vgg11_lstm": Entry(_VGG, "VGG11 and an LSTM over image rows, last state", _REPORT, {"depth": 11, "rows": "last"}),
     "vgg11_lstm_dropout": Entry(
         _VGG,
         "the same with dropout after the LSTM layers and before the logits",
+        _REPORT,
         {"depth": 11, "rows": "last", "lstm_dropout": 0.3, "dropout": 0.3},
     ),
     "vgg11_lstm_attention": Entry(
-        _VGG, "VGG11 and an LSTM over image rows with additive attention", {"depth": 11, "rows": "attention"}
+        _VGG,
+        "VGG11 and an LSTM over image rows with additive attention",
+        _REPORT,
+        {"depth": 11, "rows": "attention"},
     ),
 }
 

@@ -71,7 +71,7 @@ def vgg(
 
     image = keras.Input(input_shape, name="image")
     scaled = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(image)  # mean 0.5, standard deviation 0.5
-    features = _convolutions(scaled, depth=depth, width=width)
+    features = _convolutions(scaled, depth=depth, width=width, name="features" if rows == "none" else "vgg_features")
     if rows != "none":
         context = _row_lstm(scaled, units=lstm_units, depth=lstm_layers, dropout=lstm_dropout, pooling=rows)
         features = layers.Concatenate(name="features")([features, context])
@@ -79,19 +79,23 @@ def vgg(
     return keras.Model(image, outputs, name=name or f"vgg{depth}")
 
 
-def _convolutions(x: keras.KerasTensor, *, depth: int, width: float) -> keras.KerasTensor:
+def _convolutions(x: keras.KerasTensor, *, depth: int, width: float, name: str) -> keras.KerasTensor:
     """Scaled image (B, H, W, C) -> vector (B, 512*width)."""
     blocks = BLOCKS[depth]
     for block, (count, channels) in enumerate(zip(blocks, WIDTHS, strict=True), start=1):
         for index in range(1, count + 1):
             last = block == len(blocks) and index == count
             x = layers.Conv2D(
-                int(channels * width), 3, padding="same", kernel_initializer="he_normal", name=f"block{block}_conv{index}"
+                int(channels * width),
+                3,
+                padding="same",
+                kernel_initializer="he_normal",
+                name=f"block{block}_conv{index}",
             )(x)
             x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"block{block}_bn{index}")(x)
             x = layers.ReLU(name="feature_map" if last else f"block{block}_relu{index}")(x)
         x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
-    return layers.GlobalAveragePooling2D(name="vgg_features")(x)
+    return layers.GlobalAveragePooling2D(name=name)(x)
 
 
 def _row_lstm(

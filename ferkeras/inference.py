@@ -1,0 +1,132 @@
+"""Runs a model over batches and gathers what it says, in the order of the input."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ferkeras.data.pictures import read_picture
+from ferkeras.data.preprocess import Preprocessing
+from ferkeras.errors import InputError
+
+#: (B, H, W, C) pixels in [0, 255] -> {"emotion": logits (B, K)}: a Keras model or an exported artefact.
+Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+def keras_runner(model: keras.Model) -> Runner:
+    """`model` as a `Runner`; compiled once, in inference mode."""
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: np.asarray(value) for name, value in model.predict_on_batch(images).items()}
+
+    return run
+
+
+def gather(run: Runner, batches: Iterable[tuple[Any, Any]], *, head: str = "emotion") -> tuple[np.ndarray, np.ndarray]:
+    """Logits (N, K) float32 and labels (N,) int64 of all examples of `batches` of (images, labels)."""
+    logits, labels = [], []
+    for images, batch_labels in batches:
+        logits.append(run(np.asarray(images))[head])
+        labels.append(np.asarray(batch_labels))
+    return np.concatenate(logits).astype(np.float32), np.concatenate(labels).astype(np.int64)
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Logarithms of the probabilities (..., K) in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (..., K) in float64, which sum to one closely enough for every check."""
+    return np.exp(log_softmax(logits))
+
+
+def flip_views(images: np.ndarray) -> list[np.ndarray]:
+    """The images (B, H, W, C) and their mirror images."""
+    return [images, images[:, :, ::-1]]
+
+
+def ten_crop_views(images: np.ndarray, *, fraction: float = 40 / 48) -> list[np.ndarray]:
+    """Four corners and the centre at `fraction` of the side, each scaled back to (H, W), and their mirror images.
+
+    Krizhevsky et al., NIPS 2012, section 4.1; 40 of 48 pixels is the custom on FER2013. Deviation: the crops are
+    scaled back (bilinear), so that networks of a fixed input size take part.
+    """
+    height, width = images.shape[1:3]
+    h, w = round(height * fraction), round(width * fraction)
+    corners = [
+        (0, 0),
+        (0, width - w),
+        (height - h, 0),
+        (height - h, width - w),
+        ((height - h) // 2, (width - w) // 2),
+    ]
+    views = []
+    for top, left in corners:
+        crop = images[:, top : top + h, left : left + w].astype("float32")
+        resized = np.asarray(keras.ops.image.resize(crop, (height, width), interpolation="bilinear"))
+        views += flip_views(resized)
+    return views
+
+
+VIEWS: dict[str, Callable[[np.ndarray], list[np.ndarray]]] = {
+    "none": lambda images: [images],
+    "flip": flip_views,
+    "ten_crop": ten_crop_views,
+}
+
+
+def with_views(run: Runner, tta: str) -> Runner:
+    """Test-time augmentation: the logarithm of the mean probability over the views named `tta`."""
+    views = VIEWS[tta]
+    if tta == "none":
+        return run
+
+    def averaged(images: np.ndarray) -> dict[str, np.ndarray]:
+        outputs = [run(view) for view in views(images)]
+        return {
+            name: np.log(np.mean([softmax(output[name]) for output in outputs], axis=0) + 1e-30) for name in outputs[0]
+        }
+
+    return averaged
+
+
+def predict_pictures(
+    run: Runner,
+    paths: Sequence[Path],
+    *,
+    preprocessing: Preprocessing,
+    labels: Sequence[str],
+    batch_size: int,
+) -> Iterator[tuple[dict[str, Any], InputError | None]]:
+    """Rows of the prediction table for picture files, each taken as one face that fills it.
+
+    Yields:
+        For each path in order its row (see `ferkeras.rows`), and what was wrong with a picture that could not be
+        read: its row has `face_found` 0 and no probabilities.
+    """
+    for start in range(0, len(paths), batch_size):
+        batch = [(path, _read(path)) for path in paths[start : start + batch_size]]
+        images = [np.asarray(preprocessing(picture)) for _, picture in batch if not isinstance(picture, InputError)]
+        probabilities = iter(softmax(run(np.stack(images))["emotion"])) if images else iter(())
+        for path, picture in batch:
+            row: dict[str, Any] = {"source": str(path), "frame": 0, "face_found": 0}
+            if isinstance(picture, InputError):
+                yield row, picture
+                continue
+            height, width = picture.shape[:2]
+            scores = next(probabilities)
+            row |= {"track_id": 0, "face_found": 1, "x": 0, "y": 0, "width": width, "height": height}
+            row |= {"emotion": labels[int(scores.argmax())]}
+            row |= {label: round(float(score), 6) for label, score in zip(labels, scores, strict=True)}
+            yield row, None
+
+
+def _read(path: Path) -> np.ndarray | InputError:
+    try:
+        return read_picture(path)
+    except InputError as error:
+        return error

@@ -1,0 +1,81 @@
+"""The model card of a run folder (Mitchell et al., 2019): purpose, data, results per class, limits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ferkeras.files import write_atomically
+from ferkeras.runs import RunFolder
+
+#: Terms of the data, by data set name; the weights inherit them.
+DATA_TERMS: dict[str, str] = {
+    "synthetic_faces": "Generated drawings, no person's data. A model of drawings knows nothing of real faces.",
+    "fer2013": (
+        "Kaggle, ICML 2013 challenge; no explicit licence, research use by custom. Pictures from the web without "
+        "subject ids: a person may stand in several splits, and exact duplicates do."
+    ),
+}
+
+_LIMITS = """\
+* A face's expression is not the person's feeling. The output names what observers would call the picture.
+* Accuracy differs by age, sex, skin tone, head pose and picture quality; the training data is not balanced in these,
+  and no per-group result is given where the data names no groups.
+* Do not use it for decisions about people: hiring, policing, insurance, medical diagnosis, lie detection.
+* In the European Union, inferring emotions of people at work or in education is prohibited (Regulation (EU) 2024/1689,
+  article 5(1)(f)), and other emotion recognition carries duties of transparency (article 50)."""
+
+
+def write_model_card(folder: RunFolder, report: Mapping[str, Any]) -> None:
+    """Writes `README.md` of the run from its recipe, environment and `report`."""
+    recipe, environment = folder.recipe(), folder.environment()
+    preprocessing = folder.preprocessing()
+    name = recipe.data.dataset.partition("/")[0]
+    splits = "\n".join(
+        f"| {split} | {mark['count']} | `{mark['sha256'][:16]}` |" for split, mark in environment["data"].items()
+    )
+    classes = "\n".join(
+        f"| {label} | {_cell(row['precision'])} | {_cell(row['recall'])} | {_cell(row['f1'])} | {row['support']} |"
+        for label, row in report["per_class"].items()
+    )
+    low, high = report["confidence_intervals"]["accuracy"]
+    interval = f", 95 % interval {low:.4f} to {high:.4f}" if low is not None else ""
+    text = f"""\
+# {folder.path.resolve().name}
+
+`{recipe.model.name}` trained on `{recipe.data.dataset}` by ferkeras, recipe in `recipe.json`, seed {recipe.seed}.
+
+## Intended use
+
+Research on facial expressions, teaching, and products in which the person in the picture wants it and knows of it.
+Input: one upright, tightly cropped face of {preprocessing["height"]}x{preprocessing["width"]} pixels,
+{"grey" if preprocessing["channels"] == 1 else "RGB"}, values 0 to 255; other sizes are scaled. Output: logits of
+{", ".join(folder.labels())}.
+
+## Data
+
+{DATA_TERMS.get(name, "See the README of the data set's builder for its terms.")}
+
+| split | images | sha256 |
+|---|---|---|
+{splits}
+
+## Results
+
+{report["dataset"]}, split `{report["split"]}`, {report["n"]} images, test-time augmentation {report["tta"]}:
+accuracy {report["accuracy"]:.4f}{interval}, macro F1 {_cell(report["macro_f1"])}, kappa {_cell(report["kappa"])},
+calibration error {report["ece"]:.4f}. The epoch was chosen on `{recipe.data.validation}`. All numbers: `metrics.json`.
+
+| class | precision | recall | F1 | support |
+|---|---|---|---|---|
+{classes}
+
+![confusion matrix](plots/confusion_matrix.png)
+
+## Limits
+
+{_LIMITS}
+"""
+    write_atomically(folder.path / "README.md", text)
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

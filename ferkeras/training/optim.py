@@ -1,0 +1,114 @@
+"""Optimisers and learning-rate schedules of a recipe."""
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+from ferkeras.recipe import Optimizer, Recipe
+
+
+@keras.saving.register_keras_serializable(package="ferkeras")
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A linear rise from zero, then one of three shapes. Steps are optimiser updates.
+
+    Args:
+        peak: Rate after the warm-up.
+        warmup: Steps of the rise.
+        total: Steps of the whole run (cosine reaches `floor` there; Loshchilov & Hutter, 2017, without restarts).
+        shape: `constant`, `cosine` or `step`.
+        factor: `step`: multiplies the rate...
+        every: ...once in this many steps.
+        floor: Least rate of the cosine.
+    """
+
+    def __init__(
+        self,
+        *,
+        peak: float,
+        warmup: int,
+        total: int,
+        shape: str = "constant",
+        factor: float = 1.0,
+        every: int = 1,
+        floor: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.peak, self.warmup, self.total, self.shape = peak, warmup, total, shape
+        self.factor, self.every, self.floor = factor, every, floor
+
+    def __call__(self, step: Any) -> Any:
+        step = ops.cast(step, "float32")
+        after = ops.maximum(step - self.warmup, 0.0)
+        if self.shape == "cosine":
+            progress = ops.minimum(after / max(self.total - self.warmup, 1), 1.0)
+            rate = self.floor + (self.peak - self.floor) * 0.5 * (1.0 + ops.cos(math.pi * progress))
+        elif self.shape == "step":
+            rate = self.peak * ops.power(self.factor, ops.floor(step / self.every))
+        else:
+            rate = self.peak * ops.ones_like(step)
+        # The first update already moves: step 0 counts as one of `warmup`.
+        return rate * ops.minimum((step + 1.0) / self.warmup, 1.0) if self.warmup else rate
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("peak", "warmup", "total", "shape", "factor", "every", "floor")
+        return {name: getattr(self, name) for name in names}
+
+
+def make_optimizer(recipe: Recipe, *, steps_per_epoch: int, fused: bool) -> keras.optimizers.Optimizer:
+    """The recipe's optimiser with its schedule, clipping and weight average.
+
+    Weight decay leaves out biases and the scales and shifts of normalisation, as is customary.
+
+    Args:
+        steps_per_epoch: Optimiser steps in an epoch.
+        fused: Use the faster CPU form where there is one.
+    """
+    settings = recipe.optimizer
+    rate = _learning_rate(recipe, steps_per_epoch)
+    # `use_ema` needs a momentum even when it is off; Keras's default is spelled out.
+    common: dict[str, Any] = {
+        "global_clipnorm": settings.clip_norm,
+        "use_ema": settings.ema is not None,
+        "ema_momentum": settings.ema if settings.ema is not None else 0.99,
+    }
+    optimizer = _plain_optimizer(settings, rate, common, fused=fused)
+    if settings.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _plain_optimizer(
+    settings: Optimizer, rate: Any, common: dict[str, Any], *, fused: bool
+) -> keras.optimizers.Optimizer:
+    decay = settings.weight_decay or None
+    if settings.name in ("adamw", "adam"):
+        if fused:
+            from ferkeras.training.cpu import FusedAdam
+
+            return FusedAdam(rate, weight_decay=decay, **common)
+        return keras.optimizers.Adam(rate, weight_decay=decay, **common)
+    nesterov = settings.name == "nesterov"
+    return keras.optimizers.SGD(rate, momentum=settings.momentum, nesterov=nesterov, weight_decay=decay, **common)
+
+
+def _learning_rate(recipe: Recipe, steps_per_epoch: int) -> float | WarmupSchedule:
+    schedule = recipe.schedule
+    warmup = recipe.steps(schedule.warmup, steps_per_epoch=steps_per_epoch)
+    if schedule.name == "plateau" or (schedule.name == "constant" and not warmup):
+        return recipe.optimizer.learning_rate
+    return WarmupSchedule(
+        peak=recipe.optimizer.learning_rate,
+        warmup=warmup,
+        total=recipe.epochs(steps_per_epoch=steps_per_epoch) * steps_per_epoch,
+        shape=schedule.name,
+        factor=schedule.factor,
+        every=recipe.steps(schedule.every, steps_per_epoch=steps_per_epoch),
+        floor=schedule.floor,
+    )
+
+
+def current_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    """The learning rate of the next update."""
+    return float(ops.convert_to_numpy(optimizer.learning_rate))
