@@ -1,0 +1,5 @@
+"""Evaluates a run: `python evaluate.py --help`."""
+
+from ferkeras.cli.evaluate import main
+
+main()

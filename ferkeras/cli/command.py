@@ -1,0 +1,105 @@
+"""What all commands share: where they are, how they are parsed, and how they end.
+
+Exit codes: 0 success, 1 internal failure, 2 wrong usage or bad input (one line, no traceback), 130 interrupted.
+"""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from typing import NoReturn
+
+from ferkeras.errors import InputError
+
+#: Command -> what it does. The module is `ferkeras.cli.<command>`.
+COMMANDS: dict[str, str] = {
+    "train": "train a recipe and leave a run folder",
+    "evaluate": "measure a run, or one of its exports, on a split",
+    "predict": "emotions of face pictures, as a table",
+    "export": "write SavedModel and LiteRT files that are proved equal to the model",
+    "benchmark": "measure training, input pipeline and inference on this machine",
+    "prepare": "build a data set and report what is in it",
+    "recipes": "list the recipes",
+    "models": "list the models with their parameters",
+    "datasets": "list the data sets and whether they are here",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}. See {self.prog} --help.", file=sys.stderr)
+        sys.exit(2)
+
+
+def run_command(name: str, words: list[str], *, prog: str | None = None) -> int:
+    """Parses `words` for the command `name`, runs it, and returns the exit code."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.simplefilter("ignore")
+    warnings.filterwarnings("default", module=r"(ferkeras|tfds_builders)\b")
+    warnings.formatwarning = lambda message, *_, **__: f"ferkeras: {message}\n"
+    module = importlib.import_module(f"ferkeras.cli.{name}")
+    parser = _Parser(prog=prog or f"ferkeras {name}", description=module.__doc__, allow_abbrev=False)
+    module.add_arguments(parser)
+    try:
+        module.run(parser.parse_args(words))
+    except InputError as error:
+        print(f"ferkeras: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ferkeras: Interrupted.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `| head` has seen enough
+        sys.stderr.close()
+        return 0
+    except Exception:
+        traceback.print_exc()
+        print("ferkeras: Internal failure; the lines above say where.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow and Keras without the lines on oneDNN and CUDA that their C++ part writes meanwhile.
+
+    Those come before any log level applies. Call it after the checks that need no TensorFlow: it takes seconds.
+    """
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import keras
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        keras.backend.backend()
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--data-dir` and `--manual-dir`."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="prepared data (default: TFDS_DATA_DIR, else ~/tensorflow_datasets)",
+    )
+    parser.add_argument("--manual-dir", type=Path, metavar="DIR", help="the official files of a data set")
+
+
+def add_run_argument(parser: argparse.ArgumentParser) -> None:
+    """RUN and where runs are looked for."""
+    parser.add_argument("run_name", metavar="RUN", help="a run folder, or the name of one under --runs")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("saved_models"),
+        metavar="DIR",
+        help="the folder of runs (saved_models)",
+    )

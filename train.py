@@ -1,0 +1,5 @@
+"""Trains a recipe: `python train.py --help`."""
+
+from ferkeras.cli.train import main
+
+main()
