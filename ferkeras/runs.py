@@ -79,7 +79,8 @@ class RunFolder:
         try:
             return keras.models.load_model(path, compile=False, safe_mode=True)
         except Exception as error:  # a broken file fails in the zip, JSON, HDF5 or Keras reader, each in its own way
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            cause = str(error).rpartition("Exception encountered: ")[2].strip()  # Keras puts it below the whole config
+            reason = (cause or type(error).__name__).splitlines()[0]
             raise InputError("The model file cannot be read", received=str(path), action=reason) from error
 
     def save_model(self, model: "keras.Model") -> None:

@@ -1,9 +1,5 @@
-"""The true numbers of a real copy of FER2013, where there is one.
+"""The true numbers of a real copy of FER2013, where there is one: see `fer2013_dir` in conftest.py."""
 
-`FERKERAS_DATASETS` names the folder that holds `fer2013/`; without it, `../shared/datasets` is tried.
-"""
-
-import os
 from collections import Counter
 from pathlib import Path
 
@@ -18,15 +14,6 @@ pytestmark = [
     pytest.mark.data,
     pytest.mark.filterwarnings("ignore:.*is not the complete FER2013"),
 ]
-
-
-@pytest.fixture(scope="module")
-def fer2013_dir() -> Path:
-    default = Path(__file__).resolve().parents[2] / "shared" / "datasets"
-    folder = Path(os.environ.get("FERKERAS_DATASETS", default)) / "fer2013"
-    if not folder.is_dir():
-        pytest.skip(f"there is no copy of FER2013 in {folder}")
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ Exit codes: 0 success, 1 internal failure, 2 wrong usage or bad input (one line,
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -66,6 +67,7 @@ def load_tensorflow() -> None:
 
     Those come before any log level applies. Call it after the checks that need no TensorFlow: it takes seconds.
     """
+    logging.getLogger("absl").setLevel(logging.ERROR)  # deprecations inside TensorFlow Datasets
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

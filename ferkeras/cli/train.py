@@ -67,16 +67,21 @@ def run(args: argparse.Namespace) -> None:
     from ferkeras.training.finish import finish
     from ferkeras.training.loop import run as train
 
-    folder = train(
-        recipe,
-        workdir,
-        data_dir=args.data_dir,
-        manual_dir=args.manual_dir,
-        resume=args.resume,
-        init_from=args.init_from,
-        tensorboard=args.tensorboard,
-    )
-    print(finish(folder, data_dir=args.data_dir))
+    try:
+        folder = train(
+            recipe,
+            workdir,
+            data_dir=args.data_dir,
+            manual_dir=args.manual_dir,
+            resume=args.resume,
+            init_from=args.init_from,
+            tensorboard=args.tensorboard,
+        )
+        print(finish(folder, data_dir=args.data_dir))
+    except KeyboardInterrupt:
+        if (workdir / "recipe.json").exists():
+            print("\nferkeras: The finished epochs are kept; --resume continues after the last one.", file=sys.stderr)
+        raise
 
 
 def _recorded(workdir: Path, recipe: Recipe, *, changed: bool) -> Recipe:

@@ -8,6 +8,7 @@ A data set is prepared once per data directory. Beside the prepared files lie tw
 import contextlib
 import difflib
 import importlib
+import io
 import json
 import os
 import shutil
@@ -90,8 +91,8 @@ def prepare(
 
     missing = [folder for folder in (root, *root.parents) if not folder.exists()]
     try:
-        # TFDS would make a downloads folder in the data directory, and leave it; and it speaks on standard output.
-        with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(sys.stderr):
+        # TFDS would leave a downloads folder in the data directory, and says on standard output what we say ourselves.
+        with tempfile.TemporaryDirectory() as downloads, contextlib.redirect_stdout(io.StringIO()):
             made.download_and_prepare(
                 download_dir=downloads,
                 download_config=tfds.download.DownloadConfig(manual_dir=str(manual_dir) if manual_dir else None),
@@ -101,6 +102,7 @@ def prepare(
         if (found := _input_error(error)) is not None:
             raise found from error
         raise
+    print(f"ferkeras: {dataset} is prepared in {root}", file=sys.stderr)
     if source is not None:
         write_atomically(root / _SOURCE_FILE, json.dumps(source, indent=1))
     return made

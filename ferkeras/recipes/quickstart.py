@@ -14,7 +14,7 @@ RECIPE = Recipe(
     augment=Augment(flip=True, rotation=10.0, translation=0.05),
     optimizer=Optimizer("adamw", learning_rate=1e-3, weight_decay=1e-2),
     schedule=Schedule("cosine", warmup="1ep"),
-    duration="8ep",
+    duration="5ep",
     batch_size=32,
     monitor="accuracy",
     dtype="mixed_bfloat16",

@@ -1,5 +1,6 @@
 """What a run gets once its last epoch is done: validation report, plots and model card."""
 
+import shutil
 from pathlib import Path
 
 from ferkeras.data.pipeline import StillPipeline
@@ -23,4 +24,5 @@ def finish(folder: RunFolder, *, data_dir: Path | None) -> str:
     plot_curves(folder.history(), folder.path / "plots" / "curves.png")
     write_plots(folder, report)
     write_model_card(folder, report)
+    shutil.rmtree(folder.path / "checkpoints", ignore_errors=True)  # last: a kill before this can still resume
     return table(report)

@@ -1,7 +1,6 @@
 """Training from a recipe to a run folder, top to bottom."""
 
 import json
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -94,8 +93,7 @@ def run(
             write_events(workdir / "tensorboard", row)
         print(progress.line(epochs=epochs), file=sys.stderr, flush=True)
 
-    shutil.rmtree(checkpoint.parent, ignore_errors=True)  # `model.keras` is the best epoch's
-    return folder
+    return folder  # `model.keras` is the best epoch's
 
 
 def validate(model: keras.Model, data: StillPipeline, *, split: str) -> tuple[dict[str, float], np.ndarray]:

@@ -216,20 +216,20 @@ def _paint_eye(painter: _Painter, identity: Identity, curves: Curves, side: int)
     skin = identity.skin
     socket = curves[f"eye{side}"][:9] - np.array([0.0, 0.055])
     painter.stroke(socket, _darker(skin, 0.25), 0.03)
-    mask = np.zeros((CANVAS, CANVAS), np.uint8)
-    cv2.fillPoly(mask, [_fixed(lids)], 255, cv2.LINE_8, _SHIFT)
     # The iris is drawn on a copy of the eye's box and shows only between the lids.
     left, top = np.maximum(np.floor(lids.min(axis=0)).astype(int) - 2, 0)
     right, bottom = np.ceil(lids.max(axis=0)).astype(int) + 3
     box = (slice(top, bottom), slice(left, right))
     ball = np.empty_like(painter.image[box])
     ball[:] = (238, 234, 230)
-    centre = painter.pixels(curves[f"iris{side}"])[0] - np.array([left, top])
+    opening = np.zeros(ball.shape[:2], np.uint8)
+    cv2.fillPoly(opening, [_fixed(lids - (left, top))], 255, cv2.LINE_8, _SHIFT)
+    centre = painter.pixels(curves[f"iris{side}"])[0] - (left, top)
     x, y = (int(value) for value in _fixed(centre))
     radius = 0.105 * painter.camera.unit
     for share, colour in ((1.0, identity.iris), (0.5, (12.0, 10.0, 10.0))):
         cv2.circle(ball, (x, y), round(share * radius * (1 << _SHIFT)), colour, -1, cv2.LINE_AA, _SHIFT)
-    inside = mask[box] > 0
+    inside = opening > 0
     painter.image[box][inside] = ball[inside]
     _line(painter.image, lids[:9], _darker(_mix(skin, (40.0, 30.0, 30.0), 0.7), 0.5), painter.thickness(0.04))
     _line(painter.image, lids[9:], _darker(skin, 0.5), painter.thickness(0.02))

@@ -83,6 +83,24 @@ def test_clip_marks_lost_frames() -> None:
             assert c.frames[t].any() == c.landmarks[t].any() == c.face_found[t]
 
 
+def test_version_1_0_0_draws_these_examples() -> None:
+    """If this fails on purpose, raise `Builder.VERSION`: prepared copies and measured results become outdated."""
+    example = still("train", 3)
+    assert (example.emotion, example.valence, example.arousal) == ("happy", 6, 3)
+    np.testing.assert_allclose(example.landmarks[[8, 48, 54], 1], [38.51, 30.35, 29.66], atol=0.01)
+    assert example.image.mean() == pytest.approx(121.21, abs=0.5)
+    assert sample_clip(0, "test", 0, size=64, channels=1, frames=16, fps=8.0).valence.tolist() == [
+        *(0, 0, 0, -1, -4, -4, -6, -8),
+        *(-8, -8, -8, -6, -6, -4, 0, 0),
+    ]
+
+
+def test_sheet_needs_an_existing_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["sheet", str(tmp_path / "none" / "sheet.png")])
+    with pytest.raises(InputError, match="existing folder"):
+        sheet.main()
+
+
 def test_unknown_split_is_refused() -> None:
     with pytest.raises(InputError, match="Received: dev"):
         still("dev", 0)

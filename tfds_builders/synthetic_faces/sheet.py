@@ -1,7 +1,7 @@
 """Writes a sheet of samples as PNG: `python -m tfds_builders.synthetic_faces.sheet out.png`.
 
 Stills: one column per emotion in the order of `EMOTIONS`, one row per subject. Clips (`--what clips`): one
-row per clip, one column per frame, the emotions in turn.
+row per subject and emotion, one column per frame.
 """
 
 import argparse
@@ -36,7 +36,10 @@ def still_sheet(*, seed: int, size: int, channels: int, rows: int) -> Sheet:
 
 def clip_sheet(*, seed: int, size: int, channels: int, rows: int) -> Sheet:
     """Clips of the training split, (rows * size, 16 * size, channels)."""
-    clips = [sample_clip(seed, "train", row, size=size, channels=channels, frames=16, fps=8.0) for row in range(rows)]
+    step = EXAMPLES_PER_SUBJECT + 1  # the next subject, and the next emotion
+    clips = [
+        sample_clip(seed, "train", row * step, size=size, channels=channels, frames=16, fps=8.0) for row in range(rows)
+    ]
     return np.concatenate([np.concatenate(list(clip.frames), axis=1) for clip in clips])
 
 
@@ -50,12 +53,14 @@ def main() -> None:
     parser.add_argument("--channels", type=int, choices=(1, 3), default=3)
     parser.add_argument("--rows", type=int, default=7)
     arguments = parser.parse_args()
+    if not arguments.output.parent.is_dir():
+        raise InputError("The sheet needs an existing folder", received=str(arguments.output), action="Make it first.")
     draw = still_sheet if arguments.what == "still" else clip_sheet
     sheet = draw(seed=arguments.seed, size=arguments.size, channels=arguments.channels, rows=arguments.rows)
-    written, data = cv2.imencode(".png", sheet[..., ::-1])  # OpenCV writes BGR
-    if not written or not arguments.output.parent.is_dir():
-        raise InputError("The sheet needs an existing folder", received=str(arguments.output), action="Make it first.")
-    arguments.output.write_bytes(data.tobytes())
+    _, data = cv2.imencode(".png", sheet[..., ::-1])  # OpenCV writes BGR
+    temporary = arguments.output.with_name(f".{arguments.output.name}.partial")
+    temporary.write_bytes(data.tobytes())
+    temporary.replace(arguments.output)
 
 
 if __name__ == "__main__":
