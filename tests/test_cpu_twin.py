@@ -1,0 +1,185 @@
+"""The faster CPU layers compute what Keras's own do: forward, backward, and in what they remember."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from ferkeras.models import create_model
+from ferkeras.training import cpu
+from ferkeras.training.twin import can_fuse, make_twin
+
+RNG = np.random.default_rng(0)
+MAP = RNG.normal(1.0, 2.0, (5, 6, 4, 3)).astype("float32")
+STEPS = RNG.normal(size=(5, 7, 3)).astype("float32")
+PAIRS = {
+    "normalisation": (layers.BatchNormalization, cpu.FusedBatchNormalization, {"momentum": 0.8}, MAP),
+    "convolution": (layers.Conv2D, cpu.SmallMapConv2D, {"filters": 8, "kernel_size": 3, "padding": "same"}, MAP),
+    "convolution without bias, with activation": (
+        layers.Conv2D,
+        cpu.SmallMapConv2D,
+        {"filters": 2, "kernel_size": 3, "padding": "same", "use_bias": False, "activation": "relu"},
+        MAP,
+    ),
+    "lstm, all steps": (layers.LSTM, cpu.FusedLSTM, {"units": 6, "return_sequences": True}, STEPS),
+    "lstm, last state": (layers.LSTM, cpu.FusedLSTM, {"units": 6}, STEPS),
+}
+
+
+def pair(name: str, *, dtype: str = "float32") -> tuple[keras.layers.Layer, keras.layers.Layer, np.ndarray]:
+    """Keras's layer in float32 and the fused one in `dtype`, with the same random weights, and an input."""
+    plain_class, fused_class, options, inputs = PAIRS[name]
+    plain = plain_class(**options)
+    fused = fused_class(**options, dtype=dtype)
+    for layer in (plain, fused):
+        layer.build(inputs.shape)
+    values = [np.abs(RNG.normal(size=w.shape)).astype("float32") + 0.1 for w in plain.weights]
+    plain.set_weights(values)
+    fused.set_weights(values)
+    return plain, fused, inputs
+
+
+def step(layer: keras.layers.Layer, inputs: np.ndarray, *, training: bool = True) -> tuple[Any, list[Any]]:
+    """Outputs, and the gradients of a weighted sum of them for the input and the trainable weights."""
+    x = tf.constant(inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = layer(x, training=training)
+        outputs32 = tf.cast(outputs, tf.float32)
+        weights = tf.reshape(tf.sin(tf.range(tf.size(outputs32), dtype=tf.float32)), outputs32.shape)
+        total = tf.reduce_sum(outputs32 * weights)
+    return outputs32, tape.gradient(total, [x, *(v.value for v in layer.trainable_variables)])
+
+
+def distance(a: Any, b: Any) -> float:
+    """Largest difference, relative to the largest value of `b`."""
+    a, b = np.asarray(a, "float32"), np.asarray(b, "float32")
+    return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-3))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", PAIRS)
+def test_equal_in_float32(name: str, training: bool) -> None:
+    plain, fused, inputs = pair(name)
+    (expected, wanted), (actual, got) = (step(layer, inputs, training=training) for layer in (plain, fused))
+    assert distance(actual, expected) < 1e-5
+    for gradient, reference in zip(got, wanted, strict=True):
+        assert distance(gradient, reference) < 1e-4
+    for a, b in zip(fused.get_weights(), plain.get_weights(), strict=True):  # moving statistics among them
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRS if "lstm" not in name])
+def test_bfloat16_is_no_worse_than_keras(name: str) -> None:
+    plain, fused, inputs = pair(name, dtype="mixed_bfloat16")
+    half = type(plain).from_config({**plain.get_config(), "dtype": "mixed_bfloat16"})
+    half.build(inputs.shape)
+    half.set_weights(plain.get_weights())
+    (truth, gradients), (ours, our_gradients), (keras_own, keras_gradients) = (
+        step(layer, inputs) for layer in (plain, fused, half)
+    )
+    assert distance(ours, truth) <= 1.5 * distance(keras_own, truth) + 0.01
+    for mine, its, true in zip(our_gradients, keras_gradients, gradients, strict=True):
+        assert distance(mine, true) <= 1.5 * distance(its, true) + 0.02
+
+
+def test_frozen_normalisation_uses_and_keeps_the_moving_statistics() -> None:
+    plain, fused, inputs = pair("normalisation")
+    plain.trainable = fused.trainable = False
+    before = fused.get_weights()
+    assert distance(fused(inputs, training=True), plain(inputs, training=True)) < 1e-5
+    for a, b in zip(fused.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_masked_sequence_is_left_to_keras() -> None:
+    plain, fused, inputs = pair("lstm, last state")
+    mask = np.arange(7)[None] < np.array([7, 3, 1, 5, 2])[:, None]
+    assert distance(fused(inputs, mask=mask), plain(inputs, mask=mask)) < 1e-5
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.BatchNormalization(center=False),
+        layers.BatchNormalization(axis=1),
+        layers.Conv2D(2, 5, padding="same"),
+        layers.Conv2D(2, 3, padding="valid"),
+        layers.Conv2D(2, 3, padding="same", strides=2),
+        layers.Conv2D(2, 3, padding="same", dilation_rate=2),
+        layers.Conv2D(3, 3, padding="same", groups=3),
+        layers.MaxPooling2D(),
+    ],
+    ids=lambda layer: str(type(layer).__name__),
+)
+def test_what_has_no_faster_form_stays(layer: keras.layers.Layer) -> None:
+    layer(keras.Input((6, 6, 3)))
+    assert cpu.fused_layer(layer) is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"dropout": 0.1}, {"activation": "relu"}, {"go_backwards": True}, {"use_bias": False}, {"return_state": True}],
+    ids=str,
+)
+def test_unusual_recurrent_layers_stay(options: dict[str, Any]) -> None:
+    layer = layers.LSTM(4, **options)
+    layer(keras.Input((5, 3)))
+    assert cpu.fused_layer(layer) is None
+
+
+def test_large_maps_stay() -> None:
+    layer = layers.Conv2D(2, 3, padding="same")
+    layer(keras.Input((cpu.LARGEST_SMALL_MAP + 1, 4, 3)))
+    assert cpu.fused_layer(layer) is None
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}, {"global_clipnorm": 0.5}, {"use_ema": True}], ids=str)
+def test_fused_adam_takes_the_same_steps(options: dict[str, Any]) -> None:
+    rng = np.random.default_rng(1)
+    start = [rng.normal(size=(3, 4)).astype("float32"), rng.normal(size=4).astype("float32")]
+    gradients = [[rng.normal(size=s.shape).astype("float32") for s in start] for _ in range(6)]
+    results = []
+    for kind in (keras.optimizers.Adam, cpu.FusedAdam):
+        schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
+        optimizer = kind(schedule, **options)
+        variables = [keras.Variable(value) for value in start]
+        optimizer.build(variables)
+        for gradient in gradients:
+            optimizer.apply([tf.constant(g) for g in gradient], variables)
+        results.append([v.numpy() for v in (*variables, *optimizer.variables)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_the_twin_of_a_whole_network() -> None:
+    """Same outputs and, after steps of training, the same weights; these fit the plain network as they are."""
+    model = create_model("vgg11_lstm_attention", {"width": 0.125, "lstm_units": 8}, input_shape=(48, 48, 1), classes=3)
+    images = RNG.integers(0, 256, (8, 48, 48, 1)).astype("uint8")
+    labels = np.arange(8) % 3
+    twins = [make_twin(model, dtype="float32", fused=fused) for fused in (False, True)]
+    kinds = {type(layer) for layer in twins[1].layers}
+    assert {cpu.FusedBatchNormalization, cpu.SmallMapConv2D, cpu.FusedLSTM} <= kinds
+    assert not {cpu.FusedBatchNormalization, cpu.SmallMapConv2D, cpu.FusedLSTM} & {type(x) for x in twins[0].layers}
+    for twin in twins:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        twin.compile(keras.optimizers.SGD(0.01), {"emotion": loss}, jit_compile=False)
+        for _ in range(2):
+            twin.train_on_batch(images, {"emotion": labels})
+    for a, b in zip(twins[1].get_weights(), twins[0].get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=2e-4)
+    model.set_weights(twins[1].get_weights())
+    logits = [np.asarray(m(images, training=False)["emotion"]) for m in (model, twins[1])]
+    np.testing.assert_allclose(logits[0], logits[1], rtol=1e-4, atol=1e-4)
+
+
+def test_mixed_precision_keeps_float32_where_it_matters() -> None:
+    model = create_model("vgg11_lstm_attention", {"width": 0.125}, input_shape=(48, 48, 1), classes=3)
+    twin = make_twin(model, dtype="mixed_bfloat16", fused=can_fuse())
+    dtypes = {layer.name: layer.compute_dtype for layer in twin.layers}
+    assert dtypes["block1_conv1"] == "bfloat16"
+    assert dtypes["emotion"] == "float32"
+    assert all(v.dtype == "float32" for v in twin.trainable_variables)

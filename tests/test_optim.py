@@ -1,0 +1,124 @@
+"""Learning rates, optimisers and the counters that stop or slow a run, by hand-computed sequences."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from ferkeras.errors import InputError
+from ferkeras.recipe import Optimizer, Recipe, Schedule
+from ferkeras.training.optim import WarmupSchedule, current_rate, make_optimizer
+from ferkeras.training.stopping import EarlyStopping, Plateau, StopOnNaN
+
+
+def rates(schedule: WarmupSchedule, steps: list[int]) -> list[float]:
+    return [round(float(schedule(step)), 6) for step in steps]
+
+
+def test_constant_with_warmup() -> None:
+    assert rates(WarmupSchedule(peak=1.0, warmup=4, total=10), [0, 1, 3, 4, 9]) == [0.25, 0.5, 1.0, 1.0, 1.0]
+
+
+def test_cosine() -> None:
+    schedule = WarmupSchedule(peak=1.0, warmup=0, total=8, shape="cosine", floor=0.2)
+    assert rates(schedule, [0, 4, 8, 20]) == [1.0, 0.6, 0.2, 0.2]
+    expected = 0.2 + 0.8 * 0.5 * (1 + math.cos(math.pi / 4))
+    assert float(schedule(2)) == pytest.approx(expected)
+
+
+def test_steps() -> None:
+    schedule = WarmupSchedule(peak=1.0, warmup=0, total=9, shape="step", factor=0.5, every=3)
+    assert rates(schedule, [0, 2, 3, 5, 6]) == [1.0, 1.0, 0.5, 0.5, 0.25]
+
+
+def test_schedule_round_trip() -> None:
+    schedule = WarmupSchedule(peak=0.3, warmup=2, total=9, shape="cosine", floor=0.1)
+    again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(schedule))
+    assert rates(again, list(range(9))) == rates(schedule, list(range(9)))
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "nesterov"])
+def test_every_optimiser_moves_against_the_gradient(name: str, fused: bool, tiny_recipe: Recipe) -> None:
+    recipe = dataclasses.replace(tiny_recipe, optimizer=Optimizer(name, 0.1, momentum=0.9))
+    optimizer = make_optimizer(recipe, steps_per_epoch=4, fused=fused)
+    variable = keras.Variable(np.ones(3, "float32"))
+    optimizer.build([variable])
+    optimizer.apply([keras.ops.ones(3)], [variable])
+    assert (variable.numpy() < 1).all()
+    assert current_rate(optimizer) == pytest.approx(0.1)
+
+
+def test_weight_decay_leaves_out_biases_and_normalisation(tiny_recipe: Recipe) -> None:
+    recipe = dataclasses.replace(tiny_recipe, optimizer=Optimizer("adamw", 0.1, weight_decay=0.5))
+    optimizer = make_optimizer(recipe, steps_per_epoch=4, fused=False)
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Conv2D(2, 3), keras.layers.BatchNormalization()])
+    for variable in model.trainable_variables:
+        variable.assign(np.ones(variable.shape))
+    optimizer.build(model.trainable_variables)
+    optimizer.apply([keras.ops.zeros(v.shape) for v in model.trainable_variables], model.trainable_variables)
+    kept = {v.name: float(v.numpy().mean()) for v in model.trainable_variables}
+    assert kept == {"kernel": pytest.approx(0.95), "bias": 1.0, "gamma": 1.0, "beta": 1.0}
+
+
+def test_durations_of_the_schedule_are_resolved(tiny_recipe: Recipe) -> None:
+    recipe = dataclasses.replace(tiny_recipe, duration="10ep", schedule=Schedule("cosine", warmup="1ep"))
+    config = make_optimizer(recipe, steps_per_epoch=7, fused=False)._learning_rate.get_config()
+    assert (config["warmup"], config["total"]) == (7, 70)
+
+
+def test_early_stopping_is_the_rule() -> None:
+    stopping = EarlyStopping(patience=2)
+    seen = []
+    for epoch, value in enumerate([5.0, 4.0, 4.0, 4.5, 3.9, 4.0, 4.0, 4.0], start=1):
+        seen.append((stopping.improved(value, epoch=epoch), stopping.trigger, stopping.stop))
+    assert seen == [
+        (True, 0, False),
+        (True, 0, False),
+        (False, 1, False),  # equal is not better
+        (False, 2, False),
+        (True, 0, False),
+        (False, 1, False),
+        (False, 2, False),
+        (False, 3, True),  # more than the patience
+    ]
+    assert (stopping.best, stopping.best_epoch) == (3.9, 5)
+
+
+def test_not_a_number_is_no_improvement_and_no_patience_never_stops() -> None:
+    stopping = EarlyStopping(patience=None)
+    assert not stopping.improved(math.nan, epoch=1)
+    for epoch in range(2, 50):
+        stopping.improved(1.0, epoch=epoch)
+    assert not stopping.stop
+
+
+def test_counters_survive_a_checkpoint() -> None:
+    stopping, plateau = EarlyStopping(3), Plateau(0.5, 2, 0.0)
+    stopping.improved(1.0, epoch=1)
+    stopping.improved(2.0, epoch=2)
+    plateau.next_rate(1.0, 0.1)
+    plateau.next_rate(2.0, 0.1)
+    others = EarlyStopping(3), Plateau(0.5, 2, 0.0)
+    others[0].restore(stopping.state())
+    others[1].restore(plateau.state())
+    assert others == (stopping, plateau)
+
+
+def test_plateau() -> None:
+    plateau = Plateau(factor=0.5, patience=2, floor=0.3)
+    rate, seen = 1.0, []
+    for loss in [3.0, 3.0, 2.0, 2.5, 2.5, 2.5, 2.5, 2.5, 2.5]:
+        rate = plateau.next_rate(loss, rate)
+        seen.append(rate)
+    assert seen == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.3, 0.3, 0.3]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_is_named(value: float) -> None:
+    callback = StopOnNaN(epoch=2)
+    callback.on_train_batch_end(0, {"loss": 1.0})
+    with pytest.raises(InputError, match=r"epoch 3, step 8"):
+        callback.on_train_batch_end(7, {"loss": value})
