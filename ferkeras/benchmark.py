@@ -1,7 +1,7 @@
 """Speed on this machine, as ratios within one run: training, input pipeline, inference.
 
-Every candidate of a group is timed in alternation (a, b, c, a, b, c, ...), so that a machine that slows down
-slows all of them, and the median of its rounds counts.
+The candidates of a group are timed in alternation (a, b, c, a, b, c, ...), and a ratio is the median of the ratios
+within each round, so that a machine that slows down for a while slows both sides of it.
 """
 
 import os
@@ -31,7 +31,7 @@ class Speed:
     Attributes:
         name: What was timed.
         images_per_second: Median over the rounds.
-        ratio: To the first line of the group.
+        ratio: To the first line of the group, median of the ratios within a round.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Speed:
     ratio: float
 
 
-def training_speed(recipe: Recipe, *, classes: int, steps: int = 8, rounds: int = 5) -> list[Speed]:
+def training_speed(recipe: Recipe, *, classes: int, steps: int = 10, rounds: int = 5) -> list[Speed]:
     """Training steps of the recipe's network, batch and optimiser on random pictures held in memory.
 
     The first line is plain Keras in float32: the layers and the optimiser as Keras ships them. The others add
@@ -61,29 +61,43 @@ def training_speed(recipe: Recipe, *, classes: int, steps: int = 8, rounds: int 
     labels = rng.integers(0, classes, recipe.batch_size)
     batches = tf.data.Dataset.from_tensors((images, labels)).repeat(steps)
 
-    def candidate(dtype: Any, fused: bool) -> Callable[[], int]:
+    def candidate(dtype: Any, fused: bool) -> Callable[[], float]:
         model = create_model(recipe.model.name, recipe.model.options, input_shape=shape, classes=classes)
         changed = replace(recipe, dtype=dtype)
         trainee = Trainee(model, changed, steps_per_epoch=steps, class_counts=[1] * classes, fused=fused)
-        trainee.twin.fit(batches.take(2), verbose=0, shuffle=False)
+        clock = _StepClock()
 
-        def run() -> int:
-            trainee.twin.fit(batches, verbose=0, shuffle=False)
-            return steps * recipe.batch_size
+        def run() -> float:
+            trainee.twin.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
+            return recipe.batch_size / clock.seconds_per_step()
 
+        run()  # builds the graph
         return run
 
     return _compare({name: candidate(*settings) for name, settings in variants.items()}, rounds=rounds)
 
 
+class _StepClock(keras.callbacks.Callback):
+    """Times the steps of an epoch, but neither its beginning nor its end, which a short epoch would overrate."""
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self._ends: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        float(logs["loss"])  # waits for the step where the backend runs ahead
+        self._ends.append(time.perf_counter())
+
+    def seconds_per_step(self) -> float:
+        return statistics.median(np.diff(self._ends).tolist())
+
+
 def pipeline_speed(data: StillPipeline, *, batch_size: int, rounds: int = 3) -> float:
     """Images per second that the training pipeline delivers by itself: cached, shuffled, batched, augmented."""
 
-    def run() -> int:
-        images = 0
-        for batch, _ in data.training(0):
-            images += int(batch.shape[0])
-        return images
+    def run() -> float:
+        start = time.perf_counter()
+        images = sum(int(batch.shape[0]) for batch, _ in data.training(0))
+        return images / (time.perf_counter() - start)
 
     run()  # fills the cache
     return _compare({f"batches of {batch_size}": run}, rounds=rounds)[0].images_per_second
@@ -92,29 +106,34 @@ def pipeline_speed(data: StillPipeline, *, batch_size: int, rounds: int = 3) -> 
 def inference_speed(runners: Mapping[str, Runner], images: np.ndarray, *, rounds: int = 5) -> list[Speed]:
     """Each runner on `images` (B, H, W, C) as one batch; the first is the reference."""
 
-    def candidate(run: Runner) -> Callable[[], int]:
+    def candidate(run: Runner) -> Callable[[], float]:
         run(images)
 
-        def timed() -> int:
+        def timed() -> float:
+            start = time.perf_counter()
             run(images)
-            return len(images)
+            return len(images) / (time.perf_counter() - start)
 
         return timed
 
     return _compare({name: candidate(run) for name, run in runners.items()}, rounds=rounds)
 
 
-def _compare(candidates: Mapping[str, Callable[[], int]], *, rounds: int) -> list[Speed]:
-    """Times functions that return how many images they handled."""
+def _compare(candidates: Mapping[str, Callable[[], float]], *, rounds: int) -> list[Speed]:
+    """Calls functions that measure their images per second, in alternation."""
     rates: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds):
         for name, run in candidates.items():
-            start = time.perf_counter()
-            count = run()
-            rates[name].append(count / (time.perf_counter() - start))
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    first = next(iter(medians.values()))
-    return [Speed(name, rate, rate / first) for name, rate in medians.items()]
+            rates[name].append(run())
+    first = next(iter(rates.values()))
+    return [
+        Speed(
+            name,
+            statistics.median(values),
+            statistics.median(rate / reference for rate, reference in zip(values, first, strict=True)),
+        )
+        for name, values in rates.items()
+    ]
 
 
 def machine() -> str:

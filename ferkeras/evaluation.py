@@ -7,7 +7,7 @@ import numpy as np
 
 from ferkeras.data.pipeline import StillPipeline
 from ferkeras.inference import Runner, gather, softmax, with_views
-from ferkeras.metrics import INTERVAL_METRICS, classification_report
+from ferkeras.metrics import INTERVAL_METRICS, SCORES, classification_report
 from ferkeras.plots import plot_confusion_matrix, plot_reliability
 from ferkeras.runs import RunFolder
 
@@ -50,16 +50,7 @@ def table(report: Mapping[str, Any]) -> str:
         f"{report['dataset']}, {report['split']}: {report['n']} images, test-time augmentation {report['tta']}",
         "",
     ]
-    for name in (
-        "accuracy",
-        "balanced_accuracy",
-        "macro_precision",
-        "macro_recall",
-        "macro_f1",
-        "kappa",
-        "ece",
-        "nll",
-    ):
+    for name in (*SCORES, "ece", "nll"):
         line = f"{name:<18}{number(report[name])}"
         if name in INTERVAL_METRICS and None not in intervals.get(name, [None]):
             low, high = intervals[name]

@@ -14,7 +14,9 @@ from ferkeras.errors import InputError
 
 #: Equal-width bins of the confidence, as in Guo et al., 2017.
 CALIBRATION_BINS = 15
-#: The metrics that get a confidence interval.
+#: The metrics over all classes that come from the confusion matrix.
+SCORES = ("accuracy", "balanced_accuracy", "macro_precision", "macro_recall", "macro_f1", "kappa")
+#: Those of them that get a confidence interval.
 INTERVAL_METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "kappa")
 
 
@@ -91,17 +93,7 @@ def classification_report(
     }
     return {
         "n": int(labels.size),
-        **{
-            metric: _plain(scores[metric])
-            for metric in (
-                "accuracy",
-                "balanced_accuracy",
-                "macro_precision",
-                "macro_recall",
-                "macro_f1",
-                "kappa",
-            )
-        },
+        **{metric: _plain(scores[metric]) for metric in SCORES},
         "ece": ece,
         "nll": float(-np.log(likelihood).mean()),
         "per_class": per_class,

@@ -197,7 +197,8 @@ def resolve(recipe: Recipe) -> Recipe:
     require(recipe.augment.zoom < 1, "augment.zoom", "under 1", recipe.augment.zoom)
     require(parse_duration(recipe.duration)[0] > 0, "duration", "at least one epoch or step", recipe.duration)
     require(parse_duration(recipe.schedule.every)[0] > 0, "schedule.every", "at least one", recipe.schedule.every)
-    require(recipe.schedule.floor >= 0, "schedule.floor", "at least 0", recipe.schedule.floor)
+    floor = recipe.schedule.floor
+    require(0 <= floor <= rate, "schedule.floor", "at least 0 and at most optimizer.learning_rate", floor)
     warmup = parse_duration(recipe.schedule.warmup)[0]
     plateau = recipe.schedule.name == "plateau"
     require(not (plateau and warmup), "schedule.warmup", "0st with the schedule plateau", recipe.schedule.warmup)

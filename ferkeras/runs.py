@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ferkeras import __version__
 from ferkeras.errors import InputError
 from ferkeras.files import staged, write_atomically
 from ferkeras.recipe import Recipe
@@ -20,7 +21,7 @@ from ferkeras.recipe import Recipe
 if TYPE_CHECKING:
     import keras
 
-_PACKAGES = ("ferkeras", "tensorflow", "keras", "tensorflow-datasets", "numpy", "opencv-python-headless")
+_PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "opencv-python-headless")
 
 
 class RunFolder:
@@ -126,7 +127,7 @@ def environment(*, seed: int, fingerprint: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "versions": {name: _version(name) for name in _PACKAGES},
+        "versions": {"ferkeras": __version__, **{name: _version(name) for name in _PACKAGES}},
         "seed": seed,
         "data": dict(fingerprint),
     }

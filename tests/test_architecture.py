@@ -73,6 +73,23 @@ def test_tensorflow_stays_where_it_belongs() -> None:
             assert relative.startswith(TENSORFLOW) or relative == "ferkeras/cli/command.py", relative
 
 
+def test_the_bottom_needs_the_standard_library_alone() -> None:
+    for name in LEVELS[0]:
+        for dotted in imports(ROOT / "ferkeras" / f"{name}.py"):
+            top = dotted.split(".")[0]
+            assert top == "ferkeras" or top in sys.stdlib_module_names, f"{name}.py imports {dotted}"
+
+
+def test_models_and_layers_never_see_a_recipe() -> None:
+    for path in [*sources("ferkeras/models"), *sources("ferkeras/layers")]:
+        assert not {part(dotted) for dotted in imports(path)} & {"recipe", "recipes"}, path
+
+
+def test_recipes_need_only_recipes() -> None:
+    for path in sources("ferkeras/recipes"):
+        assert {part(dotted) for dotted in imports(path)} <= {None, "errors", "recipe", "recipes"}, path
+
+
 def test_builders_use_little_of_the_package() -> None:
     for path in sources("tfds_builders"):
         for dotted in imports(path):
@@ -92,6 +109,19 @@ def test_light_modules_load_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print([n for n in ('tensorflow', 'keras', 'numpy', 'cv2') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "--help"]])
+def test_help_loads_nothing_heavy(words: list[str]) -> None:
+    code = (
+        f"import sys; sys.argv = ['ferkeras', *{words}]\n"
+        "from ferkeras.cli.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit as end: code = end.code\n"
+        "print([n for n in ('tensorflow', 'keras', 'tensorflow_datasets', 'cv2') if n in sys.modules], code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout.splitlines()[-1] == "[] 0"
 
 
 def test_every_part_has_a_level() -> None:

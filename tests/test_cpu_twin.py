@@ -36,7 +36,8 @@ def pair(name: str, *, dtype: str = "float32") -> tuple[keras.layers.Layer, kera
     fused = fused_class(**options, dtype=dtype)
     for layer in (plain, fused):
         layer.build(inputs.shape)
-    values = [np.abs(RNG.normal(size=w.shape)).astype("float32") + 0.1 for w in plain.weights]
+    values = [RNG.normal(size=w.shape).astype("float32") for w in plain.weights]
+    values = [np.abs(v) + 0.1 if "variance" in w.name else v for w, v in zip(plain.weights, values, strict=True)]
     plain.set_weights(values)
     fused.set_weights(values)
     return plain, fused, inputs
@@ -67,9 +68,37 @@ def test_equal_in_float32(name: str, training: bool) -> None:
     (expected, wanted), (actual, got) = (step(layer, inputs, training=training) for layer in (plain, fused))
     assert distance(actual, expected) < 1e-5
     for gradient, reference in zip(got, wanted, strict=True):
-        assert distance(gradient, reference) < 1e-4
+        assert distance(gradient, reference) < 1e-5
     for a, b in zip(fused.get_weights(), plain.get_weights(), strict=True):  # moving statistics among them
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_config_makes_the_same_layer(name: str) -> None:
+    _, fused, inputs = pair(name)
+    again = type(fused).from_config(fused.get_config())
+    again.build(inputs.shape)
+    again.set_weights(fused.get_weights())
+    np.testing.assert_array_equal(again(inputs), fused(inputs))
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(1, 7), (5, 1)])
+def test_lstm_of_one_example_or_one_step(batch: int, steps: int) -> None:
+    plain, fused, inputs = pair("lstm, all steps")
+    (expected, wanted), (actual, got) = (step(layer, inputs[:batch, :steps]) for layer in (plain, fused))
+    assert distance(actual, expected) < 1e-5
+    for gradient, reference in zip(got, wanted, strict=True):
+        assert distance(gradient, reference) < 1e-5
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_equal_in_a_graph_that_knows_no_batch_size(name: str) -> None:
+    plain, fused, inputs = pair(name)
+    signature = tf.TensorSpec((None, *inputs.shape[1:]), tf.float32)
+    # The signature hides the batch size while the graph is made; five examples, then an uneven three.
+    graph = tf.function(lambda x: fused(x, training=False), input_signature=[signature])
+    for count in (5, 3):
+        assert distance(graph(inputs[:count]), plain(inputs[:count], training=False)) < 1e-5
 
 
 @pytest.mark.parametrize("name", [name for name in PAIRS if "lstm" not in name])
@@ -81,9 +110,11 @@ def test_bfloat16_is_no_worse_than_keras(name: str) -> None:
     (truth, gradients), (ours, our_gradients), (keras_own, keras_gradients) = (
         step(layer, inputs) for layer in (plain, fused, half)
     )
-    assert distance(ours, truth) <= 1.5 * distance(keras_own, truth) + 0.01
+    assert distance(ours, truth) <= 1.5 * distance(keras_own, truth) + 2e-3
     for mine, its, true in zip(our_gradients, keras_gradients, gradients, strict=True):
-        assert distance(mine, true) <= 1.5 * distance(its, true) + 0.02
+        assert distance(mine, true) <= 1.5 * distance(its, true) + 2e-3
+    for mine, its, true in zip(fused.get_weights(), half.get_weights(), plain.get_weights(), strict=True):
+        assert distance(mine, true) <= 1.5 * distance(its, true) + 1e-3  # moving statistics, held in float32
 
 
 def test_frozen_normalisation_uses_and_keeps_the_moving_statistics() -> None:
@@ -95,17 +126,37 @@ def test_frozen_normalisation_uses_and_keeps_the_moving_statistics() -> None:
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_masked_sequence_is_left_to_keras() -> None:
-    plain, fused, inputs = pair("lstm, last state")
+@pytest.mark.parametrize("name", [name for name in PAIRS if name != "normalisation"])
+def test_frozen_layers_pass_the_gradient_on(name: str) -> None:
+    plain, fused, inputs = pair(name)
+    plain.trainable = fused.trainable = False
+    (_, [wanted]), (_, [got]) = step(plain, inputs), step(fused, inputs)
+    assert distance(got, wanted) < 1e-5
+
+
+def test_what_the_kernels_do_not_know_is_left_to_keras() -> None:
     mask = np.arange(7)[None] < np.array([7, 3, 1, 5, 2])[:, None]
-    assert distance(fused(inputs, mask=mask), plain(inputs, mask=mask)) < 1e-5
+    for name in ("lstm, last state", "lstm, all steps"):
+        plain, fused, inputs = pair(name)
+        assert distance(fused(inputs, mask=mask), plain(inputs, mask=mask)) < 1e-5
+        state = [tf.ones((5, 6)), -tf.ones((5, 6))]
+        assert distance(fused(inputs, initial_state=state), plain(inputs, initial_state=state)) < 1e-5
+    plain, fused, inputs = pair("normalisation")
+    mask = RNG.random(inputs.shape[:3]) < 0.5
+    outputs = [layer(inputs, training=True, mask=mask) for layer in (fused, plain)]
+    assert distance(*outputs) < 1e-5
+    for a, b in zip(fused.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
     "layer",
     [
         layers.BatchNormalization(center=False),
+        layers.BatchNormalization(scale=False),
         layers.BatchNormalization(axis=1),
+        layers.BatchNormalization(renorm=True),
+        layers.BatchNormalization(synchronized=True),
         layers.Conv2D(2, 5, padding="same"),
         layers.Conv2D(2, 3, padding="valid"),
         layers.Conv2D(2, 3, padding="same", strides=2),
@@ -122,28 +173,62 @@ def test_what_has_no_faster_form_stays(layer: keras.layers.Layer) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"dropout": 0.1}, {"activation": "relu"}, {"go_backwards": True}, {"use_bias": False}, {"return_state": True}],
+    [
+        {"dropout": 0.1},
+        {"recurrent_dropout": 0.1},
+        {"activation": "relu"},
+        {"recurrent_activation": "hard_sigmoid"},
+        {"go_backwards": True},
+        {"stateful": True},
+        {"use_bias": False},
+        {"return_state": True},
+        {"unroll": True},
+    ],
     ids=str,
 )
 def test_unusual_recurrent_layers_stay(options: dict[str, Any]) -> None:
     layer = layers.LSTM(4, **options)
-    layer(keras.Input((5, 3)))
+    layer(keras.Input((5, 3), batch_size=2))
     assert cpu.fused_layer(layer) is None
 
 
-def test_large_maps_stay() -> None:
+@pytest.mark.parametrize("shape", [(cpu.LARGEST_SMALL_MAP + 1, 4, 3), (4, cpu.LARGEST_SMALL_MAP + 1, 3), (None, 4, 3)])
+def test_maps_that_are_large_or_of_unknown_size_stay(shape: tuple[int | None, ...]) -> None:
     layer = layers.Conv2D(2, 3, padding="same")
-    layer(keras.Input((cpu.LARGEST_SMALL_MAP + 1, 4, 3)))
+    layer(keras.Input(shape))
     assert cpu.fused_layer(layer) is None
 
 
-@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}, {"global_clipnorm": 0.5}, {"use_ema": True}], ids=str)
+@pytest.mark.parametrize("steps", [cpu.MOST_STEPS + 1, None])
+def test_sequences_that_are_long_or_of_unknown_length_stay(steps: int | None) -> None:
+    layer = layers.LSTM(4)
+    layer(keras.Input((steps, 3)))
+    assert cpu.fused_layer(layer) is None
+
+
+def test_normalisation_of_vectors_stays() -> None:
+    layer = layers.BatchNormalization()
+    layer(keras.Input((3,)))
+    assert cpu.fused_layer(layer) is None
+
+
+ADAM_OPTIONS = [
+    {},
+    {"weight_decay": 0.1},
+    {"global_clipnorm": 0.5},
+    {"use_ema": True, "ema_momentum": 0.9},
+    {"amsgrad": True},
+    {"weight_decay": 0.1, "global_clipnorm": 0.5, "use_ema": True, "beta_1": 0.8, "beta_2": 0.9, "epsilon": 1e-3},
+]
+
+
+@pytest.mark.parametrize("options", ADAM_OPTIONS, ids=str)
 def test_fused_adam_takes_the_same_steps(options: dict[str, Any]) -> None:
     rng = np.random.default_rng(1)
     start = [rng.normal(size=(3, 4)).astype("float32"), rng.normal(size=4).astype("float32")]
     gradients = [[rng.normal(size=s.shape).astype("float32") for s in start] for _ in range(6)]
     results = []
-    for kind in (keras.optimizers.Adam, cpu.FusedAdam):
+    for kind in (keras.optimizers.AdamW if "weight_decay" in options else keras.optimizers.Adam, cpu.FusedAdam):
         schedule = keras.optimizers.schedules.CosineDecay(0.1, 10)
         optimizer = kind(schedule, **options)
         variables = [keras.Variable(value) for value in start]
@@ -151,6 +236,8 @@ def test_fused_adam_takes_the_same_steps(options: dict[str, Any]) -> None:
         for gradient in gradients:
             optimizer.apply([tf.constant(g) for g in gradient], variables)
         results.append([v.numpy() for v in (*variables, *optimizer.variables)])
+        optimizer.finalize_variable_values(variables)  # the moving average, where there is one
+        results[-1] += [v.numpy() for v in variables]
     for a, b in zip(*results, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
@@ -182,4 +269,48 @@ def test_mixed_precision_keeps_float32_where_it_matters() -> None:
     dtypes = {layer.name: layer.compute_dtype for layer in twin.layers}
     assert dtypes["block1_conv1"] == "bfloat16"
     assert dtypes["emotion"] == "float32"
-    assert all(v.dtype == "float32" for v in twin.trainable_variables)
+    assert all(w.dtype == "float32" for w in twin.weights)
+    assert dtypes["rows_lstm1"] == ("float32" if can_fuse() else "bfloat16")
+
+
+def emotion_model(image: keras.KerasTensor, x: keras.KerasTensor) -> keras.Model:
+    return keras.Model(image, {"emotion": layers.Dense(3, name="emotion")(x)})
+
+
+def test_twins_of_masks_bare_operations_and_shared_layers() -> None:
+    steps = keras.Input((7, 3), name="image")
+    masked = layers.LSTM(5, name="lstm")(layers.Masking(name="mask")(steps))
+    padded = STEPS.copy()
+    padded[:, 4:] = 0
+    image = keras.Input((6, 4, 3), name="image")
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    twice = layers.GlobalAveragePooling2D(name="pool")(shared(shared(image)) * 2.0)
+    for model, inputs in [(emotion_model(steps, masked), padded), (emotion_model(image, twice), MAP)]:
+        for dtype, tolerance in [("float32", 1e-5), ("mixed_bfloat16", 0.03)]:
+            twin = make_twin(model, dtype=dtype, fused=True)
+            assert distance(twin(inputs)["emotion"], model(inputs)["emotion"]) < tolerance
+            assert len(twin.weights) == len(model.weights)
+
+
+def test_a_model_inside_a_model_has_a_twin_too() -> None:
+    encoder = create_model("vgg11", {"width": 0.0625}, input_shape=(32, 32, 1), classes=3)
+    encoder = keras.Model(encoder.input, encoder.get_layer("features").output, name="encoder")
+    image = keras.Input((32, 32, 1), name="image")
+    model = emotion_model(image, encoder(image))
+    twin = make_twin(model, dtype="mixed_bfloat16", fused=True)
+    inner = {layer.name: layer for layer in twin.get_layer("encoder").layers}
+    assert type(inner["block5_conv1"]) is cpu.SmallMapConv2D
+    assert inner["block1_conv1"].compute_dtype == "bfloat16"
+    images = RNG.integers(0, 256, (3, 32, 32, 1)).astype("float32")
+    assert distance(twin(images)["emotion"], model(images)["emotion"]) < 0.05
+    twin = make_twin(model, dtype="float32", fused=True)
+    assert distance(twin(images)["emotion"], model(images)["emotion"]) < 1e-4
+
+
+def test_frozen_layers_are_frozen_in_the_twin() -> None:
+    model = create_model("vgg11", {"width": 0.0625}, input_shape=(32, 32, 1), classes=3)
+    for layer in model.layers:
+        layer.trainable = layer.name.startswith(("head", "emotion"))
+    twin = make_twin(model, dtype="float32", fused=True)
+    names = [v.path for v in twin.trainable_variables]
+    assert names == ["head_dense/kernel", "head_dense/bias", "emotion/kernel", "emotion/bias"]

@@ -52,6 +52,9 @@ def test_no_model_is_missing_from_the_table() -> None:
 def test_parameter_count(name: str) -> None:
     model = create_model(name, input_shape=(48, 48, 1), classes=7)
     assert model.count_params() == PARAMETERS[name] == by_formula(name)
+    moving = {w.path for w in model.non_trainable_weights}
+    assert all(path.rsplit("/")[-1] in ("moving_mean", "moving_variance") for path in moving)
+    assert sum(w.shape[0] for w in model.non_trainable_weights) == 2 * sum(WIDTHS[int(name[3:5])])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -79,20 +82,64 @@ def test_the_attention_reads_rows_from_top_to_bottom() -> None:
     assert abs(differences[0][29] - differences[1][29]) > 1e-4
 
 
+def test_rows_matter_to_the_lstm_branch_by_their_order() -> None:
+    model = create_model("vgg11_lstm_attention", {"width": 0.0625}, input_shape=(48, 48, 1), classes=7)
+    ends = keras.Model(model.input, [*model.get_layer("features").input, model.get_layer("attention").output[1]])
+    images = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype("float32")
+    vgg_features, context, weights = (np.asarray(x) for x in ends(images))
+    assert vgg_features.shape == (2, 32)
+    assert context.shape == (2, 128)
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-5)
+    permuted = np.asarray(ends(images[:, ::-1])[1])
+    assert np.abs(permuted - context).max() > 0.01
+    # Columns are the values of a step: moving whole columns is another input too, but not another order of steps.
+    assert np.abs(np.asarray(ends(images[:, :, ::-1])[1]) - context).max() > 0.01
+
+
+def test_the_branches_do_not_touch_before_the_features() -> None:
+    model = create_model("vgg11_lstm", {"width": 0.0625}, input_shape=(48, 48, 1), classes=7)
+    ends = keras.Model(model.input, model.get_layer("features").input)
+    images = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype("float32")
+    before = [np.asarray(x) for x in ends(images)]
+    lstm = model.get_layer("rows_lstm2")
+    lstm.set_weights([2 * w + 0.1 for w in lstm.get_weights()])
+    after = [np.asarray(x) for x in ends(images)]
+    np.testing.assert_array_equal(after[0], before[0])
+    assert np.abs(after[1] - before[1]).max() > 0.01
+
+
+def test_the_last_state_depends_on_every_row() -> None:
+    # Sixteen rows back an untrained LSTM still remembers; one that read the image as a single step would have no rows.
+    model = create_model("vgg11_lstm", {"width": 0.0625}, input_shape=(48, 48, 1), classes=7)
+    context = keras.Model(model.input, model.get_layer("features").input[1])
+    images = np.full((4, 48, 48, 1), 127.5, "float32")
+    for example, row in enumerate((47, 40, 32)):
+        images[example, row] = 255
+    changed = np.asarray(context(images))
+    assert (np.abs(changed[:3] - changed[3]).max(axis=1) > 1e-6).all()
+    assert model.get_layer("rows").output.shape == (None, 48, 48)
+
+
 def test_dropout_is_where_it_is_named() -> None:
     model = create_model("vgg11_lstm_dropout", {"width": 0.0625}, input_shape=(48, 48, 1), classes=7)
     rates = {layer.name: layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)}
     assert rates == {"rows_dropout1": 0.3, "rows_dropout2": 0.3, "head_dropout": 0.3}
 
 
+def unknown(name: str, options: dict[str, object] | None = None) -> str:
+    with pytest.raises(InputError) as caught:
+        create_model(name, options, input_shape=(48, 48, 1), classes=7)
+    return str(caught.value)
+
+
 def test_unknown_names_and_options() -> None:
-    shape = {"input_shape": (48, 48, 1), "classes": 7}
-    with pytest.raises(InputError, match=r"Did you mean vgg11\?"):
-        create_model("vg11", **shape)
-    with pytest.raises(InputError, match=r"Did you mean lstm_units\?"):
-        create_model("vgg11_lstm", {"lstm_unit": 3}, **shape)
-    with pytest.raises(InputError, match="32 or more"):
-        create_model("vgg11", input_shape=(16, 48, 1), classes=7)
+    assert unknown("vg11") == "Unknown model. Received: vg11. Did you mean vgg11?"
+    assert "`ferkeras models` lists them" in unknown("perceptron")
+    message = unknown("vgg11_lstm", {"lstm_unit": 3})
+    assert message == "Unknown option model.options.lstm_unit of vgg11_lstm. Did you mean lstm_units?"
+    assert "Known: depth, width" in unknown("vgg11", {"zzz": 3})
+    for reserved in ("name", "classes", "input_shape"):  # these are not options
+        assert f"Unknown option model.options.{reserved}" in unknown("vgg11", {reserved: 1})
 
 
 def test_wrong_values() -> None:
@@ -100,3 +147,17 @@ def test_wrong_values() -> None:
         vgg(depth=12)
     with pytest.raises(ValueError, match="rows must be"):
         vgg(rows="all")
+    assert "depth must be one of" in unknown("vgg11", {"depth": 12})
+    assert "cannot be built" in unknown("vgg11", {"width": "wide"})
+    with pytest.raises(InputError, match="32 or more"):
+        create_model("vgg11", input_shape=(16, 48, 1), classes=7)
+
+
+def test_options_change_what_they_name() -> None:
+    options = {"width": 0.0625, "depth": 13, "lstm_units": 10, "lstm_layers": 1}
+    model = create_model("vgg11_lstm_attention", options, input_shape=(48, 48, 1), classes=7)
+    assert model.get_layer("block1_conv2").filters == 4
+    assert model.get_layer("rows_lstm1").units == 10
+    assert "rows_lstm2" not in [layer.name for layer in model.layers]
+    assert model.get_layer("features").output.shape == (None, 42)
+    assert model.name == "vgg11_lstm_attention"

@@ -1,6 +1,7 @@
 """Learning rates, optimisers and the counters that stop or slow a run, by hand-computed sequences."""
 
 import dataclasses
+import json
 import math
 
 import keras
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from ferkeras.errors import InputError
+from ferkeras.models import create_model
 from ferkeras.recipe import Optimizer, Recipe, Schedule
+from ferkeras.training.cpu import FusedAdam
 from ferkeras.training.optim import WarmupSchedule, current_rate, make_optimizer
 from ferkeras.training.stopping import EarlyStopping, Plateau, StopOnNaN
 
@@ -33,6 +36,26 @@ def test_steps() -> None:
     assert rates(schedule, [0, 2, 3, 5, 6]) == [1.0, 1.0, 0.5, 0.5, 0.25]
 
 
+def test_steps_and_cosine_with_warmup() -> None:
+    # The warm-up scales the rate; steps are counted from the start of the run, the cosine from the end of the warm-up.
+    schedule = WarmupSchedule(peak=1.0, warmup=2, total=9, shape="step", factor=0.5, every=3)
+    assert rates(schedule, [0, 1, 2, 3, 6]) == [0.5, 1.0, 1.0, 0.5, 0.25]
+    schedule = WarmupSchedule(peak=1.0, warmup=2, total=10, shape="cosine")
+    assert rates(schedule, [0, 1, 2, 6, 10]) == [0.5, 1.0, 1.0, 0.5, 0.0]
+
+
+def test_the_optimiser_follows_the_schedule() -> None:
+    schedule = WarmupSchedule(peak=1.0, warmup=4, total=10)
+    optimizer = keras.optimizers.SGD(schedule)
+    variable = keras.Variable(np.zeros(1, "float32"))
+    optimizer.build([variable])
+    seen = []
+    for _ in range(5):
+        seen.append((current_rate(optimizer), float(variable.numpy()[0])))
+        optimizer.apply([keras.ops.ones(1)], [variable])
+    assert seen == [(0.25, 0.0), (0.5, -0.25), (0.75, -0.75), (1.0, -1.5), (1.0, -2.5)]
+
+
 def test_schedule_round_trip() -> None:
     schedule = WarmupSchedule(peak=0.3, warmup=2, total=9, shape="cosine", floor=0.1)
     again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(schedule))
@@ -49,6 +72,45 @@ def test_every_optimiser_moves_against_the_gradient(name: str, fused: bool, tiny
     optimizer.apply([keras.ops.ones(3)], [variable])
     assert (variable.numpy() < 1).all()
     assert current_rate(optimizer) == pytest.approx(0.1)
+
+
+def test_settings_reach_the_optimiser(tiny_recipe: Recipe) -> None:
+    settings = Optimizer("nesterov", 0.1, momentum=0.8, clip_norm=0.5, ema=0.9)
+    optimizer = make_optimizer(dataclasses.replace(tiny_recipe, optimizer=settings), steps_per_epoch=4, fused=False)
+    assert (optimizer.momentum, optimizer.nesterov) == (0.8, True)
+    assert (optimizer.global_clipnorm, optimizer.use_ema, optimizer.ema_momentum) == (0.5, True, 0.9)
+    assert optimizer.ema_overwrite_frequency is None  # the average never replaces the weights in mid-training
+    plain = make_optimizer(tiny_recipe, steps_per_epoch=4, fused=False)
+    assert type(plain) is keras.optimizers.Adam
+    assert (plain.use_ema, plain.global_clipnorm, plain.weight_decay) == (False, None, None)
+    assert type(make_optimizer(tiny_recipe, steps_per_epoch=4, fused=True)) is FusedAdam
+
+
+def test_a_large_gradient_is_clipped_by_its_global_norm(tiny_recipe: Recipe) -> None:
+    settings = Optimizer("sgd", 1.0, momentum=0.0, clip_norm=1.0)
+    optimizer = make_optimizer(dataclasses.replace(tiny_recipe, optimizer=settings), steps_per_epoch=4, fused=False)
+    variables = [keras.Variable(np.zeros(1, "float32")), keras.Variable(np.zeros(1, "float32"))]
+    optimizer.build(variables)
+    optimizer.apply([3 * keras.ops.ones(1), 4 * keras.ops.ones(1)], variables)
+    np.testing.assert_allclose([v.numpy()[0] for v in variables], [-0.6, -0.8], rtol=1e-6)
+
+
+def test_plateau_can_set_the_rate(tiny_recipe: Recipe) -> None:
+    recipe = dataclasses.replace(tiny_recipe, schedule=Schedule("plateau"))
+    optimizer = make_optimizer(recipe, steps_per_epoch=4, fused=False)
+    optimizer.learning_rate = 0.25
+    assert current_rate(optimizer) == 0.25
+
+
+def test_weight_decay_covers_the_kernels_of_every_layer_in_use(tiny_recipe: Recipe) -> None:
+    recipe = dataclasses.replace(tiny_recipe, optimizer=Optimizer("adamw", 0.1, weight_decay=0.5))
+    options = {"width": 0.0625, "lstm_units": 4}
+    model = create_model("vgg11_lstm_attention", options, input_shape=(32, 32, 1), classes=3)
+    optimizer = make_optimizer(recipe, steps_per_epoch=4, fused=False)
+    optimizer.build(model.trainable_variables)
+    decayed = {v.name for v in model.trainable_variables if optimizer._use_weight_decay(v)}
+    spared = {v.name for v in model.trainable_variables if not optimizer._use_weight_decay(v)}
+    assert (decayed, spared) == ({"kernel", "recurrent_kernel"}, {"bias", "gamma", "beta"})
 
 
 def test_weight_decay_leaves_out_biases_and_normalisation(tiny_recipe: Recipe) -> None:
@@ -87,12 +149,23 @@ def test_early_stopping_is_the_rule() -> None:
     assert (stopping.best, stopping.best_epoch) == (3.9, 5)
 
 
-def test_not_a_number_is_no_improvement_and_no_patience_never_stops() -> None:
+def test_not_a_number_is_no_improvement_and_a_patience_of_none_never_stops() -> None:
     stopping = EarlyStopping(patience=None)
     assert not stopping.improved(math.nan, epoch=1)
-    for epoch in range(2, 50):
-        stopping.improved(1.0, epoch=epoch)
+    assert stopping.improved(2.0, epoch=2)
+    assert not stopping.improved(math.nan, epoch=3)
+    assert (stopping.best, stopping.best_epoch, stopping.trigger) == (2.0, 2, 1)
+    for epoch in range(4, 50):
+        stopping.improved(2.0, epoch=epoch)
     assert not stopping.stop
+
+
+def test_a_patience_of_zero() -> None:
+    stopping = EarlyStopping(patience=0)
+    assert stopping.improved(-0.5, epoch=1)  # a negated accuracy
+    assert not stopping.stop
+    stopping.improved(-0.5, epoch=2)
+    assert stopping.stop
 
 
 def test_counters_survive_a_checkpoint() -> None:
@@ -102,9 +175,12 @@ def test_counters_survive_a_checkpoint() -> None:
     plateau.next_rate(1.0, 0.1)
     plateau.next_rate(2.0, 0.1)
     others = EarlyStopping(3), Plateau(0.5, 2, 0.0)
-    others[0].restore(stopping.state())
-    others[1].restore(plateau.state())
-    assert others == (stopping, plateau)
+    for other, counter in zip(others, (stopping, plateau), strict=True):
+        other.restore(json.loads(json.dumps(counter.state())))
+        assert other == counter
+    fresh = EarlyStopping(3)  # its best value is still infinite
+    fresh.restore(json.loads(json.dumps(EarlyStopping(3).state())))
+    assert fresh == EarlyStopping(3)
 
 
 def test_plateau() -> None:
@@ -114,6 +190,17 @@ def test_plateau() -> None:
         rate = plateau.next_rate(loss, rate)
         seen.append(rate)
     assert seen == [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.3, 0.3, 0.3]
+
+
+def test_plateau_counts_what_is_not_a_number_as_no_improvement() -> None:
+    plateau = Plateau(factor=0.1, patience=2, floor=0.0)
+    assert [plateau.next_rate(loss, 1.0) for loss in (2.0, math.nan, math.nan, 1.0)] == [1.0, 1.0, 0.1, 1.0]
+
+
+def test_plateau_never_raises_the_rate() -> None:
+    plateau = Plateau(factor=0.1, patience=1, floor=0.5)
+    plateau.next_rate(1.0, 0.2)
+    assert plateau.next_rate(1.0, 0.2) == 0.2
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -4,6 +4,9 @@ Source: this library. One warm-up epoch to a rate of 1e-3 and a cosine to zero, 
 of the weights, and small shifts and scalings beside the rotation, chosen on experience, not searched.
 
 Command: python train.py vgg11_lstm_attention_short_fer2013 --manual-dir DIR
+Cost: 14 epochs of 449 steps; 184 to 265 s an epoch on two cores of an AMD EPYC (Zen 4) shared with other work.
+Measured: PublicTest accuracy 0.6623 (n = 3,589, 95 % interval 0.6475 to 0.6787), macro F1 0.6323, seed 0; with the
+mirror image 0.6668. PrivateTest: not read. History and plots: docs/results/vgg11_lstm_attention_short_fer2013.
 """
 
 import dataclasses

@@ -62,7 +62,7 @@ class Plateau:
         if self.waited < self.patience:
             return rate
         self.waited = 0
-        return max(rate * self.factor, self.floor)
+        return min(rate, max(rate * self.factor, self.floor))  # a floor above the rate does not lift it
 
     def state(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited}
