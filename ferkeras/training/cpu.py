@@ -1,11 +1,11 @@
 """Drop-in layers that compute the same as Keras's own, faster, with TensorFlow on a CPU.
 
-Keras 3 writes batch normalisation, LSTM and Adam as many small operations. TensorFlow has one fused kernel for each;
-they pay several times over once the convolutions run in bfloat16. The classes below keep the weights, the config
-and the meaning of the Keras layers, so weights move between the two by `set_weights`. Models never name them:
+Keras 3 writes batch normalisation and Adam as many small operations where TensorFlow has one kernel, and runs an LSTM
+as a loop; this costs most once the convolutions run in bfloat16. The classes below keep the weights, the config and the
+meaning of the Keras layers, so weights move between the two by `set_weights`. Models never name them:
 `ferkeras.training.twin` puts them in the place of the plain layers for the time of training.
 
-The measured gain of each is the table that `ferkeras benchmark training` prints.
+`ferkeras benchmark RUN --part training` measures what they bring.
 """
 
 from typing import Any
