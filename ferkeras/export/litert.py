@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from ferkeras.errors import InputError, MissingExtraError
+from ferkeras.export.inference_form import inference_form
 from ferkeras.export.saved_model import Runner, as_batch, call, check_model, write_archive
 from ferkeras.files import staged
 
@@ -44,6 +45,7 @@ def export_litert(model: keras.Model, path: str | Path, *, labels: Sequence[str]
     """
     path = Path(path)
     shape = check_model(model, labels)
+    model = inference_form(model)
     if path.is_dir():
         raise InputError(
             "Expected the path of a file, not of a directory",

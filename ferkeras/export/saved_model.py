@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ferkeras.data.preprocess import Preprocessing
 from ferkeras.errors import InputError
+from ferkeras.export.inference_form import inference_form
 from ferkeras.files import staged
 
 #: Runs an exported file: images (B, H, W, C) in [0, 255] to logits by head, `{"emotion": (B, K) float32}`.
@@ -47,6 +48,7 @@ def export_saved_model(model: keras.Model, directory: str | Path, *, labels: Seq
     """
     directory = Path(directory)
     shape = check_model(model, labels)
+    model = inference_form(model)
     if directory.exists() and not (directory / "saved_model.pb").is_file():
         raise InputError(
             "The export directory must be new or hold an earlier SavedModel",

@@ -22,30 +22,109 @@ class Entry:
     about: str
     source: str
     options: Mapping[str, Any] = field(default_factory=dict)
+    input_shape: tuple[int, int, int] = (48, 48, 1)
+    """H, W, C of the published network, the default of `ferkeras models`."""
+    classes: int = 7
+    """K of the published network."""
 
 
 _VGG = "ferkeras.models.vgg:vgg"
+_GIMEFIVE = "ferkeras.models.gimefive:gimefive"
+_EMONEXT = "ferkeras.models.emonext:emonext"
+_IMAGENET = "ferkeras.models.imagenet:imagenet_classifier"
+
 _SIMONYAN = "Simonyan & Zisserman, ICLR 2015"
 _REPORT = "VGG-LSTM-attention report on FER2013"
+_SE_REPORT = "SE-CNN report (GiMeFive)"
+_EL_BOUDOURI = "El Boudouri & Bohi, MMSP 2023"
+_LIU = "Liu et al., CVPR 2022"
+
+
+def _vgg(about: str, source: str, **options: Any) -> Entry:
+    return Entry(_VGG, about, source, options)
+
+
+def _se_cnn(about: str, **options: Any) -> Entry:
+    return Entry(_GIMEFIVE, about, _SE_REPORT, options, (64, 64, 3), 6)
+
+
+def _emonext(size: str) -> Entry:
+    about = f"spatial transformer, ConvNeXt {size} with squeeze-and-excitation, self-attention regularisation"
+    return Entry(_EMONEXT, about, _EL_BOUDOURI, {"size": size}, (224, 224, 3))
+
+
+def _convnext(size: str) -> Entry:
+    plain = {"transformer": False, "excitation": False, "attention": 0.0, "pixels": "imagenet"}
+    return Entry(_EMONEXT, f"ConvNeXt {size}", _LIU, {"size": size, **plain}, (224, 224, 3))
+
+
+def _imagenet(about: str, source: str, *, backbone: str, side: int) -> Entry:
+    return Entry(_IMAGENET, f"{about} of keras.applications", source, {"backbone": backbone}, (side, side, 3))
+
 
 MODELS: dict[str, Entry] = {
-    "vgg11": Entry(_VGG, "VGG11 with batch normalisation", _SIMONYAN, {"depth": 11}),
-    "vgg13": Entry(_VGG, "VGG13 with batch normalisation", _SIMONYAN, {"depth": 13}),
-    "vgg16": Entry(_VGG, "VGG16 with batch normalisation", _SIMONYAN, {"depth": 16}),
-    "vgg19": Entry(_VGG, "VGG19 with batch normalisation", _SIMONYAN, {"depth": 19}),
-    "vgg11_lstm": Entry(_VGG, "VGG11 and an LSTM over image rows, last state", _REPORT, {"depth": 11, "rows": "last"}),
-    "vgg11_lstm_dropout": Entry(
-        _VGG,
+    "vgg11": _vgg("VGG11 with batch normalisation", _SIMONYAN, depth=11),
+    "vgg13": _vgg("VGG13 with batch normalisation", _SIMONYAN, depth=13),
+    "vgg16": _vgg("VGG16 with batch normalisation", _SIMONYAN, depth=16),
+    "vgg19": _vgg("VGG19 with batch normalisation", _SIMONYAN, depth=19),
+    "vgg11_lstm": _vgg("VGG11 and an LSTM over image rows, last state", _REPORT, depth=11, rows="last"),
+    "vgg11_lstm_dropout": _vgg(
         "the same with dropout after the LSTM layers and before the logits",
         _REPORT,
-        {"depth": 11, "rows": "last", "lstm_dropout": 0.3, "dropout": 0.3},
+        depth=11,
+        rows="last",
+        lstm_dropout=0.3,
+        dropout=0.3,
     ),
-    "vgg11_lstm_attention": Entry(
-        _VGG,
-        "VGG11 and an LSTM over image rows with additive attention",
-        _REPORT,
-        {"depth": 11, "rows": "attention"},
+    "vgg11_lstm_attention": _vgg(
+        "VGG11 and an LSTM over image rows with additive attention", _REPORT, depth=11, rows="attention"
     ),
+    "emonext_tiny": _emonext("tiny"),
+    "emonext_small": _emonext("small"),
+    "emonext_base": _emonext("base"),
+    "emonext_large": _emonext("large"),
+    "emonext_xlarge": _emonext("xlarge"),
+    "gimefive4": _se_cnn("four convolutions, the baseline", convolutions=4),
+    "gimefive4_se_first": _se_cnn("the same, excitation after the first", convolutions=4, excitation="first"),
+    "gimefive4_se": _se_cnn("the same, excitation after every one", convolutions=4, excitation="all"),
+    "gimefive5": _se_cnn("five convolutions", convolutions=5),
+    "gimefive5_se_first": _se_cnn("the same, excitation after the first", convolutions=5, excitation="first"),
+    "gimefive5_se": _se_cnn("the same, excitation after every one", convolutions=5, excitation="all"),
+    "gimefive_res": Entry(
+        "ferkeras.models.gimefive:gimefive_residual",
+        "one convolution with excitation and five residual blocks",
+        _SE_REPORT,
+        input_shape=(64, 64, 3),
+        classes=6,
+    ),
+    "resnet18": Entry(
+        "ferkeras.models.resnet:resnet",
+        "ResNet18, no max-pooling",
+        "He et al., CVPR 2016",
+        {"depth": 18},
+        (64, 64, 3),
+        6,
+    ),
+    "resnet34": Entry(
+        "ferkeras.models.resnet:resnet",
+        "ResNet34, no max-pooling",
+        "He et al., CVPR 2016",
+        {"depth": 34},
+        (64, 64, 3),
+        6,
+    ),
+    "vgg16_bn": Entry(
+        "ferkeras.models.vgg_shared:vgg_shared",
+        "what the SE-CNN report calls VGG16: six convolutions, shared normalisation, large classifier",
+        _SE_REPORT,
+        input_shape=(64, 64, 3),
+        classes=6,
+    ),
+    "xception": _imagenet("Xception", "Chollet, CVPR 2017", backbone="xception", side=299),
+    "efficientnet_b0": _imagenet("EfficientNet-B0", "Tan & Le, ICML 2019", backbone="efficientnet_b0", side=224),
+    "efficientnet_b2": _imagenet("EfficientNet-B2", "Tan & Le, ICML 2019", backbone="efficientnet_b2", side=260),
+    "convnext_tiny": _convnext("tiny"),
+    "convnext_small": _convnext("small"),
 }
 
 

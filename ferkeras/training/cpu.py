@@ -189,7 +189,7 @@ def fused_layer(layer: layers.Layer) -> type[layers.Layer] | None:
     if type(layer) is layers.BatchNormalization:
         plain = layer.center and layer.scale and layer.axis in (-1, 3)
         plain = plain and not (layer.synchronized or layer.renorm)
-        return FusedBatchNormalization if plain and len(layer.input.shape) == 4 else None
+        return FusedBatchNormalization if plain and layer.input_spec.ndim == 4 else None
     if type(layer) is layers.Conv2D:
         simple = (
             layer.kernel_size == (3, 3)
@@ -199,8 +199,8 @@ def fused_layer(layer: layers.Layer) -> type[layers.Layer] | None:
             and layer.padding == "same"
             and layer.data_format == "channels_last"
         )
-        sides = layer.input.shape[1:3]
-        return SmallMapConv2D if simple and None not in sides and max(sides) <= LARGEST_SMALL_MAP else None
+        sides = layer.input.shape[1:3] if simple else (None,)
+        return SmallMapConv2D if None not in sides and max(sides) <= LARGEST_SMALL_MAP else None
     if type(layer) is layers.LSTM:
         cell = layer.cell
         standard = (

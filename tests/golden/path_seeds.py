@@ -19,8 +19,12 @@ def path_seeded(path: str, shape: tuple[int, ...]) -> np.ndarray:
     seed = int.from_bytes(hashlib.sha256(path.encode()).digest()[:8], "little")
     generator = np.random.default_rng(seed)
     kind = path.rsplit("/", 1)[-1]
-    if kind in ("kernel", "recurrent_kernel"):
-        value = generator.standard_normal(shape) * math.sqrt(2 / math.prod(shape[:-1]))
+    if kind in ("kernel", "recurrent_kernel", "pointwise_kernel", "squeeze", "excite"):
+        # A depthwise kernel (H, W, C, 1) sums over H and W alone.
+        depthwise = len(shape) == 4 and shape[-1] == 1 and shape[2] > 1
+        value = generator.standard_normal(shape) * math.sqrt(2 / math.prod(shape[:2] if depthwise else shape[:-1]))
+    elif kind == "depthwise_kernel":
+        value = generator.standard_normal(shape) * math.sqrt(2 / math.prod(shape[:2]))
     elif kind in ("bias", "beta", "moving_mean"):
         value = 0.1 * generator.standard_normal(shape)
     elif kind == "gamma":
