@@ -4,22 +4,23 @@ The candidates of a group are timed in alternation (a, b, c, a, b, c, ...), and 
 within each round, so that a machine that slows down for a while slows both sides of it.
 """
 
+import math
 import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from ferkeras.data.pipeline import StillPipeline
-from ferkeras.inference import Runner
+from ferkeras.inference import Runner, keras_runner
 from ferkeras.models import create_model
-from ferkeras.recipe import Recipe
+from ferkeras.recipe import Data, Model, Optimizer, Recipe
 from ferkeras.training.trainee import Trainee
 from ferkeras.training.twin import can_fuse
 
@@ -45,7 +46,7 @@ def training_speed(recipe: Recipe, *, classes: int, steps: int = 10, rounds: int
     The first line is plain Keras in float32: the layers and the optimiser as Keras ships them. The others add
     bfloat16 and, on a CPU, the fused layers of `ferkeras.training.cpu`.
     """
-    variants = {
+    variants: dict[str, tuple[Any, bool]] = {
         "plain Keras, float32": ("float32", False),
         "plain Keras, bfloat16": ("mixed_bfloat16", False),
     }
@@ -54,31 +55,47 @@ def training_speed(recipe: Recipe, *, classes: int, steps: int = 10, rounds: int
             "fused layers, float32": ("float32", True),
             "fused layers, bfloat16": ("mixed_bfloat16", True),
         }
+    return _compare(
+        {
+            name: _trainer(replace(recipe, dtype=dtype), classes=classes, fused=fused, steps=steps)
+            for name, (dtype, fused) in variants.items()
+        },
+        rounds=rounds,
+    )
+
+
+def _trainer(recipe: Recipe, *, classes: int, fused: bool, steps: int, limit: float = math.inf) -> Callable[[], float]:
+    """A function that trains `steps` steps, or fewer after `limit` seconds, and returns the images per second.
+
+    The first step of a call, in which the graph may be built, is not timed.
+    """
     height, width = recipe.data.image_size
     shape = (height, width, recipe.data.channels)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (recipe.batch_size, *shape), dtype=np.uint8)
     labels = rng.integers(0, classes, recipe.batch_size)
     batches = tf.data.Dataset.from_tensors((images, labels)).repeat(steps)
+    model = create_model(recipe.model.name, recipe.model.options, input_shape=shape, classes=classes, pretrained=False)
+    trainee = Trainee(model, recipe, steps_per_epoch=steps, class_counts=[1] * classes, fused=fused)
+    clock = _StepClock(limit=limit)
 
-    def candidate(dtype: Any, fused: bool) -> Callable[[], float]:
-        model = create_model(recipe.model.name, recipe.model.options, input_shape=shape, classes=classes)
-        changed = replace(recipe, dtype=dtype)
-        trainee = Trainee(model, changed, steps_per_epoch=steps, class_counts=[1] * classes, fused=fused)
-        clock = _StepClock()
+    def run() -> float:
+        trainee.twin.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
+        return recipe.batch_size / clock.seconds_per_step()
 
-        def run() -> float:
-            trainee.twin.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
-            return recipe.batch_size / clock.seconds_per_step()
-
-        run()  # builds the graph
-        return run
-
-    return _compare({name: candidate(*settings) for name, settings in variants.items()}, rounds=rounds)
+    return run
 
 
 class _StepClock(keras.callbacks.Callback):
-    """Times the steps of an epoch, but neither its beginning nor its end, which a short epoch would overrate."""
+    """Times the steps of an epoch, but neither its beginning nor its end, which a short epoch would overrate.
+
+    Args:
+        limit: Seconds after which the epoch ends early, though not before the fourth step.
+    """
+
+    def __init__(self, *, limit: float = math.inf) -> None:
+        super().__init__()
+        self._limit = limit
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._ends: list[float] = []
@@ -86,9 +103,48 @@ class _StepClock(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         float(logs["loss"])  # waits for the step where the backend runs ahead
         self._ends.append(time.perf_counter())
+        if len(self._ends) > 3 and self._ends[-1] - self._ends[0] > self._limit:
+            self.model.stop_training = True
 
     def seconds_per_step(self) -> float:
         return statistics.median(np.diff(self._ends).tolist())
+
+
+def model_speed(
+    name: str,
+    part: Literal["training", "inference"],
+    *,
+    input_shape: tuple[int, int, int],
+    classes: int,
+    batch_size: int,
+    most: int = 20,
+    limit: float = 30.0,
+) -> float:
+    """Images per second of one model on random pictures held in memory.
+
+    Args:
+        name: In `ferkeras.models.MODELS`.
+        part: `training` as recipes do it: AdamW, mixed_bfloat16, on a CPU the layers of `ferkeras.training.cpu`.
+            `inference` as `predict` does it: Keras in float32.
+        input_shape: H, W, C, with one channel or three.
+        most: Most steps, or batches, that are timed; their median counts. The first, which builds the graph, does not.
+        limit: Seconds after which no other one is begun, though at least three are timed.
+
+    Raises:
+        InputError: for a model that cannot be built so.
+    """
+    if part == "training":
+        height, width, channels = input_shape
+        data = Data("random", image_size=(height, width), channels=1 if channels == 1 else 3)
+        settings = Optimizer("adamw", weight_decay=1e-3)
+        recipe = Recipe(name, Model(name), data, optimizer=settings, batch_size=batch_size, dtype="mixed_bfloat16")
+        return _trainer(recipe, classes=classes, fused=can_fuse(), steps=most + 1, limit=limit)()
+    images = np.random.default_rng(0).integers(0, 256, (batch_size, *input_shape), dtype=np.uint8)
+    run = _inferrer(keras_runner(create_model(name, input_shape=input_shape, classes=classes)), images)
+    start, rates = time.perf_counter(), [run() for _ in range(3)]
+    while len(rates) < most and time.perf_counter() - start < limit:
+        rates.append(run())
+    return statistics.median(rates)
 
 
 def pipeline_speed(data: StillPipeline, *, batch_size: int, rounds: int = 3) -> float:
@@ -106,17 +162,19 @@ def pipeline_speed(data: StillPipeline, *, batch_size: int, rounds: int = 3) -> 
 def inference_speed(runners: Mapping[str, Runner], images: np.ndarray, *, rounds: int = 5) -> list[Speed]:
     """Each runner on `images` (B, H, W, C) as one batch; the first is the reference."""
 
-    def candidate(run: Runner) -> Callable[[], float]:
+    return _compare({name: _inferrer(run, images) for name, run in runners.items()}, rounds=rounds)
+
+
+def _inferrer(run: Runner, images: np.ndarray) -> Callable[[], float]:
+    """A function that runs `images` as one batch and returns the images per second."""
+    run(images)  # builds the graph
+
+    def timed() -> float:
+        start = time.perf_counter()
         run(images)
+        return len(images) / (time.perf_counter() - start)
 
-        def timed() -> float:
-            start = time.perf_counter()
-            run(images)
-            return len(images) / (time.perf_counter() - start)
-
-        return timed
-
-    return _compare({name: candidate(run) for name, run in runners.items()}, rounds=rounds)
+    return timed
 
 
 def _compare(candidates: Mapping[str, Callable[[], float]], *, rounds: int) -> list[Speed]:

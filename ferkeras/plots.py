@@ -1,4 +1,4 @@
-"""The pictures of a run folder as PNG files: training curves, confusion matrix, reliability diagram.
+"""The plots as PNG files: training curves, confusion matrix, reliability diagram, the trials of a grid.
 
 Drawn with matplotlib's object-oriented interface and the Agg canvas: no display, no pyplot, no global
 settings. The line colours are blue and vermillion of the palette of Okabe and Ito, 2008, which colour-blind
@@ -173,6 +173,62 @@ def plot_reliability(bins: Sequence[Mapping[str, Any]], ece: float, path: str | 
     lower.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     lower.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     _label(lower, "Confidence (highest probability)", "Examples")
+    _save(figure, path)
+
+
+def plot_grid(
+    rows: Sequence[Mapping[str, Any]],
+    path: str | Path,
+    *,
+    keys: Sequence[str],
+    best: int,
+    quantity: str = "val_accuracy",
+) -> None:
+    """Draw the trials of a grid, one panel for each key: a dot for each trial over the key's values.
+
+    A line joins the highest dot of each value, and the best trial is marked in all panels.
+
+    Args:
+        rows: One for each trial, as in `results.csv`: the text of each key's value, and `quantity`; a trial without
+            that is not drawn.
+        path: The `.png` file to write; its folder is created.
+        keys: Panels, four in a line. The values stand in the order in which the rows bring them.
+        best: Index of the row to mark.
+        quantity: Higher is better.
+
+    Raises:
+        InputError: No row has the quantity, or there is no key.
+    """
+    values = _column(rows, quantity)
+    if not keys or not np.isfinite(values).any():
+        received = f"{len(rows)} rows, {len(keys)} keys"
+        raise InputError(f"The grid must have a trial with {quantity}, and a key", received=received)
+    columns = min(len(keys), 4)
+    lines = -(-len(keys) // columns)
+    figure = _figure(width=1.2 + 3.4 * columns, height=0.6 + 3.8 * lines)
+    drawn = np.isfinite(values)
+    figure.suptitle(f"Grid, {drawn.sum()} of {len(rows)} trials", fontsize=TITLE_SIZE)
+    panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
+    for axes in panels.flat[len(keys) :]:
+        axes.remove()
+    spread = np.linspace(-0.08, 0.08, len(rows))  # sideways, so that equal trials do not hide each other
+    for axes, key in zip(panels.flat, keys, strict=False):
+        texts = list(dict.fromkeys(str(row[key]) for row in rows))
+        place = np.array([texts.index(str(row[key])) for row in rows])
+        tops = [np.max(values[drawn & (place == index)], initial=-np.inf) for index in range(len(texts))]
+        axes.plot(np.where(np.isfinite(tops), tops, np.nan), color=GREY, linestyle="--", label="best of each value")
+        axes.scatter(place + spread, values, s=36, color=BLUE, alpha=0.6, linewidths=0, label="trial")
+        axes.scatter(
+            place[best] + spread[best], values[best], s=90, color=VERMILLION, marker="D", label="best trial", zorder=3
+        )
+        slanted = max(map(len, texts)) > 24 // len(texts)
+        turn: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+        axes.set_xticks(range(len(texts)), texts, **turn)
+        axes.set_xlim(-0.5, len(texts) - 0.5)
+        _label(axes, key, quantity.replace("val_", "validation ").capitalize() if axes in panels[:, 0] else "")
+        axes.grid(alpha=0.3)
+    handles, names = panels.flat[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=TICK_SIZE, frameon=False)
     _save(figure, path)
 
 

@@ -16,8 +16,8 @@ LEVELS: list[set[str]] = [
     {"layers", "losses", "metrics", "plots", "recipes"},
     {"models", "data", "rows"},
     {"runs", "modelcard"},
-    {"training", "evaluation", "inference"},
-    {"export", "benchmark"},
+    {"training", "evaluation", "inference", "stn_sheet"},
+    {"export", "benchmark", "tuning"},
     {"cli"},
 ]
 #: Where `import tensorflow` may stand.
@@ -111,7 +111,7 @@ def test_light_modules_load_nothing_heavy(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "--help"]])
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["train", "--help"], ["tune", "--help"]])
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     code = (
         f"import sys; sys.argv = ['ferkeras', *{words}]\n"

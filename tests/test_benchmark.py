@@ -1,11 +1,14 @@
 """The benchmark measures what it says; how fast anything is, is no test's business."""
 
+import math
+import pickle
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ferkeras import benchmark
 from ferkeras.data.pipeline import StillPipeline
@@ -37,6 +40,33 @@ def test_training_is_measured_for_plain_keras_first(tiny_recipe: Recipe) -> None
     assert speeds[0].name == "plain Keras, float32"
     assert speeds[0].ratio == 1.0
     assert all(speed.images_per_second > 0 for speed in speeds)
+
+
+@pytest.mark.parametrize("part", ["training", "inference"])
+def test_models_are_measured(part: Literal["training", "inference"]) -> None:
+    speed = benchmark.model_speed("gimefive4", part, input_shape=(16, 16, 1), classes=3, batch_size=2, most=3)
+    assert 0 < speed < 1e6
+
+
+def test_a_slow_model_is_measured_for_fewer_steps() -> None:
+    class Model:
+        stop_training = False
+
+    for limit, stopped in ((0.0, 4), (math.inf, None)):
+        clock, model = benchmark._StepClock(limit=limit), Model()
+        clock.set_model(model)
+        clock.on_train_begin()
+        seen = []
+        for step in range(6):
+            clock.on_train_batch_end(step, {"loss": 1.0})
+            seen.append(model.stop_training)
+        assert seen == [stopped is not None and step + 1 >= stopped for step in range(6)]
+
+
+def test_lack_of_memory_is_told_between_processes() -> None:
+    error = pickle.loads(pickle.dumps(tf.errors.ResourceExhaustedError(None, None, "no room")))
+    assert type(error).__name__ == "ResourceExhaustedError"
+    assert str(error) == "no room"
 
 
 def test_the_pipeline_and_inference_are_measured(

@@ -1,50 +1,29 @@
 """The commands as a user types them: what they leave, and one line for a mistake."""
 
 import csv
+import functools
 import json
 import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from ferkeras import recipes
 from ferkeras.cli.command import COMMANDS, run_command
 from ferkeras.cli.table import format_table
 from ferkeras.recipe import Recipe
 from ferkeras.rows import columns, open_writer
+from tests.commands import Command, assert_one_line, call, picture
 
 ROOT = Path(__file__).resolve().parents[1]
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs a command in this process; returns exit code, standard output and standard error."""
-
-    def run(name: str, *words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            code = run_command(name, [str(word) for word in words])
-        except SystemExit as end:  # argparse
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-def assert_one_line(result: tuple[int, str, str], *words: str) -> None:
-    code, out, err = result
-    assert (code, out) == (2, "")
-    assert err.count("\n") == 1, err
-    assert err.startswith("ferkeras")
-    assert all(word in err for word in words), err
+    return functools.partial(call, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -184,12 +163,6 @@ def test_evaluate_export_and_every_artefact(
     assert_one_line(command("evaluate", "tiny", *where, "--split", "tset"), "tset", "test")
 
 
-def picture(path: Path, *, size: tuple[int, int] = (40, 50)) -> Path:
-    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
 @pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", "parquet"])
 def test_predict(suffix: str, tiny_run: tuple[Path, list[object]], command: Command, tmp_path: Path) -> None:
     runs, _ = tiny_run
@@ -257,8 +230,6 @@ def test_lists(command: Command) -> None:
     assert all(name in out for name in recipes.recipe_names())
     code, out, _ = command("recipes", "quickstart")
     assert '"batch_size"' in out
-    code, out, _ = command("models")
-    assert "vgg11_lstm_attention" in out
     code, out, _ = command("datasets")
     assert "synthetic_faces/clips" in out
 

@@ -8,11 +8,17 @@ import pytest
 
 from ferkeras.errors import InputError
 from ferkeras.metrics import classification_report
-from ferkeras.plots import plot_confusion_matrix, plot_curves, plot_reliability
+from ferkeras.plots import plot_confusion_matrix, plot_curves, plot_grid, plot_reliability
 
 HISTORY = [
     {"epoch": 1, "loss": 1.8, "val_loss": 1.7, "accuracy": 0.3, "val_accuracy": 0.35, "learning_rate": 1e-3},
     {"epoch": 2, "loss": 1.5, "val_loss": 1.6, "accuracy": 0.45, "val_accuracy": 0.4, "learning_rate": 1e-4},
+]
+TRIALS = [
+    {"seed": "0", "batch_size": "32", "val_accuracy": 0.5},
+    {"seed": "0", "batch_size": "64", "val_accuracy": "0.6"},
+    {"seed": "1", "batch_size": "32", "val_accuracy": None},
+    {"seed": "1", "batch_size": "64", "val_accuracy": 0.4},
 ]
 BINS = classification_report([0, 1, 1], [[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]], "ab")["reliability"]
 
@@ -29,6 +35,10 @@ def draw_reliability(path):
     plot_reliability(BINS, 0.1, path)
 
 
+def draw_grid(path):
+    plot_grid(TRIALS, path, keys=["batch_size", "seed"], best=1)
+
+
 def colours(path):
     """The picture's distinct colours as RGB hexadecimal numbers."""
     picture = cv2.imread(str(path))
@@ -36,7 +46,7 @@ def colours(path):
     return {f"#{r:02X}{g:02X}{b:02X}" for b, g, r in np.unique(picture.reshape(-1, 3), axis=0)}
 
 
-@pytest.mark.parametrize("draw", [draw_curves, draw_confusion_matrix, draw_reliability])
+@pytest.mark.parametrize("draw", [draw_curves, draw_confusion_matrix, draw_reliability, draw_grid])
 def test_a_whole_png_and_nothing_else(draw, tmp_path):
     path = tmp_path / "plots" / "picture.png"
     draw(path)
@@ -76,6 +86,26 @@ def test_a_class_without_examples_is_grey(tmp_path):
     assert grey[1] < 0.001, "no more than the edges of letters"
 
 
+def test_a_grid_has_a_panel_for_each_key_and_one_marked_trial(tmp_path):
+    def marked(keys, best):
+        """Columns of pixels of the marks, the legend below left out."""
+        path = tmp_path / "grid.png"
+        plot_grid(TRIALS, path, keys=keys, best=best)
+        picture = cv2.imread(str(path))
+        red = np.all(picture == (0x00, 0x5E, 0xD5), axis=-1)
+        return picture.shape, np.flatnonzero(red[: round(0.85 * len(red))].any(axis=0))
+
+    shape, places = marked(["batch_size", "seed"], 1)
+    assert len(np.flatnonzero(np.diff(places) > 1)) == 1, "one mark in each of two panels"
+    middle = shape[1] / 2
+    wide, narrow = marked(["batch_size"] * 6, 1)[0], marked(["batch_size"], 1)[0]
+    assert wide[0] > 1.5 * narrow[0], "a second line of panels"
+    assert wide[1] > 3 * narrow[1]
+    low, high = (marked(["seed"], best)[1].mean() for best in (1, 3))
+    assert low < high, "the values stand in the order of the rows"
+    assert places.min() < middle < places.max()
+
+
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
@@ -84,6 +114,8 @@ def test_a_class_without_examples_is_grey(tmp_path):
         (lambda path: plot_confusion_matrix([[1, 2]], ["a", "b"], path), r"Received: shape \(1, 2\)"),
         (lambda path: plot_confusion_matrix([[1, -2], [0, 0]], ["a", "b"], path), "Received: "),
         (lambda path: plot_reliability([], 0.0, path), "Received: 0 bins"),
+        (lambda path: plot_grid(TRIALS[2:3], path, keys=["seed"], best=0), "Received: 1 rows, 1 keys"),
+        (lambda path: plot_grid(TRIALS, path, keys=[], best=0), "Received: 4 rows, 0 keys"),
     ],
 )
 def test_mistakes_are_told(draw, message, tmp_path):

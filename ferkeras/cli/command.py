@@ -4,12 +4,15 @@ Exit codes: 0 success, 1 internal failure, 2 wrong usage or bad input (one line,
 """
 
 import argparse
+import difflib
 import importlib
 import logging
 import os
+import re
 import sys
 import traceback
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -20,11 +23,13 @@ COMMANDS: dict[str, str] = {
     "train": "train a recipe and leave a run folder",
     "evaluate": "measure a run, or one of its exports, on a split",
     "predict": "emotions of face pictures, as a table",
+    "explain": "pictures of what a run does inside",
     "export": "write SavedModel and LiteRT files that are proved equal to the model",
+    "tune": "train every combination of some values of a recipe, and compare",
     "benchmark": "measure training, input pipeline and inference on this machine",
     "prepare": "build a data set and report what is in it",
     "recipes": "list the recipes",
-    "models": "list the models with their parameters",
+    "models": "list the models with their parameters and arithmetic",
     "datasets": "list the data sets and whether they are here",
 }
 
@@ -95,9 +100,14 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manual-dir", type=Path, metavar="DIR", help="the official files of a data set")
 
 
-def add_run_argument(parser: argparse.ArgumentParser) -> None:
+def add_run_argument(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """RUN and where runs are looked for."""
-    parser.add_argument("run_name", metavar="RUN", help="a run folder, or the name of one under --runs")
+    parser.add_argument(
+        "run_name",
+        nargs="?" if optional else None,
+        metavar="RUN",
+        help="a run folder, or the name of one under --runs",
+    )
     parser.add_argument(
         "--runs",
         type=Path,
@@ -105,3 +115,24 @@ def add_run_argument(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="the folder of runs (saved_models)",
     )
+
+
+def image_shape(text: str) -> tuple[int, int, int]:
+    """The type of an argument such as `64x64x3`: height, width, and one channel or three."""
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([13])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"expected height, width and 1 or 3 channels as in 64x64x3, received {text}")
+    height, width, channels = map(int, match.groups())
+    return height, width, channels
+
+
+def model_names(names: Sequence[str]) -> list[str]:
+    """`names`, or those of all models where it is empty; raises `InputError` for one that is none."""
+    from ferkeras.models import MODELS
+
+    for name in names:
+        if name not in MODELS:
+            close = difflib.get_close_matches(name, MODELS, n=1)
+            hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(MODELS)}."
+            raise InputError("Unknown model", received=name, action=hint)
+    return list(names or MODELS)

@@ -33,9 +33,9 @@ class SqueezeExcitation(layers.Layer):
         self.reduction = reduction
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if len(input_shape) != 4:
-            raise ValueError(f"SqueezeExcitation expects maps of shape (B, H, W, C). Received: shape={input_shape}.")
         channels = input_shape[-1]
+        if len(input_shape) != 4 or channels is None:
+            raise ValueError(f"SqueezeExcitation expects maps of shape (B, H, W, C). Received: shape={input_shape}.")
         hidden = max(1, channels // self.reduction)
         self.squeeze = self.add_weight(name="squeeze", shape=(channels, hidden), initializer="he_normal")
         self.excite = self.add_weight(name="excite", shape=(hidden, channels), initializer="glorot_uniform")

@@ -134,8 +134,12 @@ def create_model(
     *,
     input_shape: tuple[int, ...],
     classes: int,
+    pretrained: bool = True,
 ) -> "keras.Model":
     """Builds the model `name` with `options` over its variant's own, in float32.
+
+    Without `pretrained` an option `weights`, where first weights come from, is left aside: for a model whose weights
+    are not used or come from elsewhere.
 
     Raises:
         InputError: for an unknown name or option (with a suggestion) or a value that the model refuses.
@@ -154,7 +158,10 @@ def create_model(
             hint = f"Did you mean {close[0]}?" if close else f"Known: {', '.join(known)}."
             raise InputError(f"Unknown option model.options.{key} of {name}", action=hint)
     merged = {**entry.options, **(options or {})}
+    if not pretrained:
+        merged.pop("weights", None)
     try:
         return function(**merged, input_shape=tuple(input_shape), classes=classes, name=name)
     except (TypeError, ValueError) as error:
-        raise InputError(f"The model {name} cannot be built", received=merged, action=str(error)) from error
+        received = f"input {'x'.join(map(str, input_shape))}, options {merged}"
+        raise InputError(f"The model {name} cannot be built", received=received, action=str(error)) from error
