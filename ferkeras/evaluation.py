@@ -20,13 +20,15 @@ def evaluate(run: Runner, data: StillPipeline, *, split: str, tta: str = "none",
         data: Gives the examples, and the subjects where the data set names them: confidence intervals are then
             drawn over subjects, whose images are not independent.
         split: A split of the data set, or a slice of one.
-        tta: Test-time augmentation: `none`, `flip` or `ten_crop`.
+        tta: Test-time augmentation: `none`, `flip` or `ten_crop`. The sides of the ten crops are `augment.crop` of the
+            recipe where that is under 1, and 40/48 of the image's sides elsewhere.
         seed: Of the bootstrap.
 
     Returns:
         The keys of `ferkeras.metrics.classification_report`, and `dataset`, `split`, `tta`.
     """
-    logits, labels = gather(with_views(run, tta), data.evaluation(split, batch_size=256))
+    views = with_views(run, tta, fraction=data.ten_crop_fraction)
+    logits, labels = gather(views, data.evaluation(split, batch_size=256))
     report = classification_report(labels, softmax(logits), data.class_names, groups=data.subjects(split), seed=seed)
     return {"dataset": data.dataset, "split": split, "tta": tta, **report}
 

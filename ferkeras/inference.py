@@ -1,5 +1,6 @@
 """Runs a model over batches and gathers what it says, in the order of the input."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from ferkeras.data.crops import crop_boxes
 from ferkeras.data.pictures import read_picture
 from ferkeras.data.preprocess import Preprocessing
 from ferkeras.errors import InputError
@@ -52,38 +54,35 @@ def flip_views(images: np.ndarray) -> list[np.ndarray]:
 def ten_crop_views(images: np.ndarray, *, fraction: float = 40 / 48) -> list[np.ndarray]:
     """Four corners and the centre at `fraction` of the side, each scaled back to (H, W), and their mirror images.
 
-    Krizhevsky et al., NIPS 2012, section 4.1; 40 of 48 pixels is the custom on FER2013. Deviation: the crops are
-    scaled back (bilinear), so that networks of a fixed input size take part.
+    The boxes are those of `ferkeras.data.crops`; 40 of 48 pixels is the custom on FER2013.
     """
     height, width = images.shape[1:3]
-    h, w = round(height * fraction), round(width * fraction)
-    corners = [
-        (0, 0),
-        (0, width - w),
-        (height - h, 0),
-        (height - h, width - w),
-        ((height - h) // 2, (width - w) // 2),
-    ]
     views = []
-    for top, left in corners:
-        crop = images[:, top : top + h, left : left + w].astype("float32")
+    for rows, columns in crop_boxes(height, width, fraction=fraction):
+        crop = images[:, rows, columns].astype("float32")
         resized = np.asarray(keras.ops.image.resize(crop, (height, width), interpolation="bilinear"))
         views += flip_views(resized)
     return views
 
 
-VIEWS: dict[str, Callable[[np.ndarray], list[np.ndarray]]] = {
+VIEWS: dict[str, Callable[..., list[np.ndarray]]] = {
     "none": lambda images: [images],
     "flip": flip_views,
     "ten_crop": ten_crop_views,
 }
 
 
-def with_views(run: Runner, tta: str) -> Runner:
-    """Test-time augmentation: the logarithm of the mean probability over the views named `tta`."""
-    views = VIEWS[tta]
+def with_views(run: Runner, tta: str, *, fraction: float = 40 / 48) -> Runner:
+    """Test-time augmentation: the logarithm of the mean probability over the views named `tta`.
+
+    Args:
+        run: The model.
+        tta: A key of `VIEWS`.
+        fraction: `ten_crop`: side of a crop as a fraction of the image's side.
+    """
     if tta == "none":
         return run
+    views = functools.partial(ten_crop_views, fraction=fraction) if tta == "ten_crop" else VIEWS[tta]
 
     def averaged(images: np.ndarray) -> dict[str, np.ndarray]:
         outputs = [run(view) for view in views(images)]

@@ -5,19 +5,16 @@ still change; then `resolve` checks it as a whole and freezes it. The resolved r
 folder before the first step, and everything after training reads it from there.
 """
 
-import ast
-import contextlib
 import dataclasses
-import difflib
 import json
 import math
 import re
-import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 from ferkeras.errors import InputError
+from ferkeras.fields import assign, build
 
 
 @dataclass(frozen=True)
@@ -39,11 +36,24 @@ class Data:
     image_size: tuple[int, int] = (48, 48)
     """Height and width in pixels."""
     channels: Literal[1, 3] = 1
+    sampling: Literal["natural", "balanced", "sqrt"] = "natural"
+    """How often a class is drawn in an epoch, which has the same length whatever is chosen: as it stands, all classes
+    equally often, or in proportion to the square root of their size; the last two with replacement."""
 
 
 @dataclass(frozen=True)
 class Augment:
-    """Random changes of a training image, each drawn uniformly; zero or False switches one off."""
+    """Random changes of a training image; zero, False, or a crop of 1 switches one off.
+
+    They happen in this order, whatever is switched on, and every image has its own draws:
+
+    1. mirror image, one affine map (cut-out, rotation, translation and zoom together), brightness and contrast,
+       each drawn uniformly from its range;
+    2. RandAugment's operations;
+    3. ten crops in the place of each image;
+    4. random erasing;
+    5. MixUp or CutMix with another image of the batch.
+    """
 
     flip: bool = True
     """Mirror left and right with probability one half."""
@@ -57,6 +67,34 @@ class Augment:
     """Largest shift of the pixels as a fraction of 255, either way."""
     contrast: float = 0.0
     """Largest relative change of contrast about the image mean, either way."""
+    crop: float = 1.0
+    """Side of a cut-out at a random place, as a fraction of the image's side; it is scaled back to full size."""
+    ten_crop: bool = False
+    """Train on four corners and the centre of each image and on their mirror images, so that a batch has ten times its
+    images. Their side is `crop`, or 40/48 of the image's where `crop` is 1; nothing is then cut out at random."""
+    randaugment: int = 0
+    """Operations per image (Cubuk et al., "RandAugment", CVPR workshops 2020)."""
+    randaugment_strength: float = 0.3
+    """Fraction in [0, 1] of AutoAugment's largest magnitudes."""
+    erasing: float = 0.0
+    """Probability that a rectangle of an image is overwritten with noise (Zhong et al., AAAI 2020)."""
+    erasing_area: tuple[float, float] = (0.02, 0.33)
+    """Least and largest fraction of the image that is overwritten."""
+    mixup: float = 0.0
+    """alpha of the Beta distribution of the share of an image in its mixture (Zhang et al., ICLR 2018)."""
+    cutmix: float = 0.0
+    """alpha of the Beta distribution of the share of an image that no box of another one covers (Yun et al., ICCV
+    2019). With `mixup` too, each batch gets one of them with even chance."""
+
+    @property
+    def ten_crop_fraction(self) -> float:
+        """Side of each of ten crops, in training and in test-time augmentation, as a fraction of the image's side."""
+        return self.crop if self.crop < 1 else 40 / 48
+
+    @property
+    def mixes(self) -> bool:
+        """Whether labels become soft targets."""
+        return self.mixup > 0 or self.cutmix > 0
 
 
 @dataclass(frozen=True)
@@ -93,17 +131,17 @@ class Optimizer:
 class Schedule:
     """How the learning rate moves."""
 
-    name: Literal["constant", "cosine", "step", "plateau"] = "constant"
+    name: Literal["constant", "cosine", "cosine_restarts", "step", "plateau"] = "constant"
     warmup: str = "0st"
-    """Linear rise from zero, as a duration; not for plateau."""
+    """Linear rise from zero, as a duration; with cosine_restarts at the beginning of each cycle; not for plateau."""
     factor: float = 0.1
     """step and plateau multiply the rate by this."""
     every: str = "10ep"
-    """step: how often, as a duration."""
+    """step: how often, cosine_restarts: length of a cycle; as a duration."""
     patience: int = 5
     """plateau: epochs without a better validation loss before the rate falls."""
     floor: float = 0.0
-    """Least learning rate (cosine ends there, plateau stops there)."""
+    """Least learning rate (cosine and each of its cycles end there, plateau stops there)."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +163,8 @@ class Recipe:
     """Which validation value picks the best epoch."""
     dtype: Literal["float32", "mixed_bfloat16"] = "float32"
     """Arithmetic in training. The saved model is float32 either way."""
+    stn_every: int = 5
+    """Epochs between two pictures of what a spatial transformer does, for models that have one; 0 writes none."""
     seed: int = 0
 
     def steps(self, duration: str, *, steps_per_epoch: int) -> int:
@@ -146,7 +186,7 @@ class Recipe:
             values = json.loads(text)
         except json.JSONDecodeError as error:
             raise InputError("recipe.json is not JSON", received=str(error)) from error
-        return _build(Recipe, values, prefix="")
+        return build(Recipe, values, prefix="")
 
 
 def parse_duration(text: str) -> tuple[int, str]:
@@ -166,141 +206,66 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
         path, equals, text = assignment.partition("=")
         if not equals:
             raise InputError("--set takes key=value", received=assignment, action="Try --set batch_size=64.")
-        recipe = _assign(recipe, path.strip().split("."), text.strip(), path.strip())
+        recipe = assign(recipe, path.strip().split("."), text.strip(), path.strip())
     return recipe
 
 
 def resolve(recipe: Recipe) -> Recipe:
     """Checks `recipe` as a whole and returns it; raises `InputError` naming the key that is wrong."""
-
-    def require(ok: bool, key: str, expected: str, value: Any) -> None:
-        if not ok:
-            raise InputError(f"{key} must be {expected}", received=value, action=f"Mend it with --set {key}=...")
-
-    require(recipe.batch_size >= 1, "batch_size", "at least 1", recipe.batch_size)
-    require(recipe.seed >= 0, "seed", "at least 0", recipe.seed)
-    require(recipe.patience is None or recipe.patience >= 0, "patience", "none or at least 0", recipe.patience)
-    require(min(recipe.data.image_size) >= 1, "data.image_size", "positive", recipe.data.image_size)
+    _require(recipe.batch_size >= 1, "batch_size", "at least 1", recipe.batch_size)
+    _require(recipe.seed >= 0, "seed", "at least 0", recipe.seed)
+    _require(recipe.stn_every >= 0, "stn_every", "at least 0", recipe.stn_every)
+    _require(recipe.patience is None or recipe.patience >= 0, "patience", "none or at least 0", recipe.patience)
+    _require(min(recipe.data.image_size) >= 1, "data.image_size", "positive", recipe.data.image_size)
     rate = recipe.optimizer.learning_rate
-    require(0 < rate < math.inf, "optimizer.learning_rate", "positive and finite", rate)
+    _require(0 < rate < math.inf, "optimizer.learning_rate", "positive and finite", rate)
     decay, clip = recipe.optimizer.weight_decay, recipe.optimizer.clip_norm
-    require(decay >= 0, "optimizer.weight_decay", "at least 0", decay)
-    require(clip is None or clip > 0, "optimizer.clip_norm", "none or positive", clip)
+    _require(decay >= 0, "optimizer.weight_decay", "at least 0", decay)
+    _require(clip is None or clip > 0, "optimizer.clip_norm", "none or positive", clip)
     for key in ("momentum", "ema"):
         value = getattr(recipe.optimizer, key)
-        require(value is None or 0 <= value < 1, f"optimizer.{key}", "in [0, 1)", value)
-    require(0 <= recipe.loss.label_smoothing < 1, "loss.label_smoothing", "in [0, 1)", recipe.loss.label_smoothing)
-    require(0 < recipe.schedule.factor <= 1, "schedule.factor", "in (0, 1]", recipe.schedule.factor)
-    for key in ("rotation", "translation", "zoom", "brightness", "contrast"):
-        value = getattr(recipe.augment, key)
-        require(value >= 0, f"augment.{key}", "at least 0", value)
-    require(recipe.augment.zoom < 1, "augment.zoom", "under 1", recipe.augment.zoom)
-    require(parse_duration(recipe.duration)[0] > 0, "duration", "at least one epoch or step", recipe.duration)
-    require(parse_duration(recipe.schedule.every)[0] > 0, "schedule.every", "at least one", recipe.schedule.every)
-    floor = recipe.schedule.floor
-    require(0 <= floor <= rate, "schedule.floor", "at least 0 and at most optimizer.learning_rate", floor)
-    warmup = parse_duration(recipe.schedule.warmup)[0]
-    plateau = recipe.schedule.name == "plateau"
-    require(not (plateau and warmup), "schedule.warmup", "0st with the schedule plateau", recipe.schedule.warmup)
+        _require(value is None or 0 <= value < 1, f"optimizer.{key}", "in [0, 1)", value)
+    _require(0 <= recipe.loss.label_smoothing < 1, "loss.label_smoothing", "in [0, 1)", recipe.loss.label_smoothing)
+    weights, natural = recipe.loss.class_weights, recipe.data.sampling == "natural"
+    evened = "none unless data.sampling is natural: one of the two is enough against unequal classes"
+    _require(natural or weights == "none", "loss.class_weights", evened, weights)
+    _require(parse_duration(recipe.duration)[0] > 0, "duration", "at least one epoch or step", recipe.duration)
+    _check_augment(recipe.augment)
+    enough = not recipe.augment.mixes or recipe.batch_size > 1
+    _require(enough, "batch_size", "at least 2, or augment.mixup and augment.cutmix find no partner", recipe.batch_size)
+    _check_schedule(recipe.schedule, rate=rate)
     return recipe
 
 
-def _assign(node: Any, path: list[str], text: str, full: str) -> Any:
-    if isinstance(node, Mapping):
-        if len(path) != 1:
-            raise InputError("This option has no parts", received=full)
-        return _coerce(dict[str, Any], {**node, path[0]: _literal(text)}, full)
-    names = [f.name for f in dataclasses.fields(node)]
-    if path[0] not in names:
-        raise InputError(f"Unknown recipe key {full}", action=_suggest(path[0], names))
-    old = getattr(node, path[0])
-    if len(path) > 1:
-        if not (dataclasses.is_dataclass(old) or isinstance(old, Mapping)):
-            raise InputError(f"{path[0]} is a single value, it has no parts", received=full)
-        new = _assign(old, path[1:], text, full)
-    else:
-        new = _parse(get_type_hints(type(node))[path[0]], text, full)
-    return dataclasses.replace(node, **{path[0]: new})
+def _check_augment(augment: Augment) -> None:
+    for key in ("rotation", "translation", "zoom", "brightness", "contrast", "randaugment"):
+        value = getattr(augment, key)
+        _require(value >= 0, f"augment.{key}", "at least 0", value)
+    for key in ("mixup", "cutmix"):
+        value = getattr(augment, key)
+        _require(0 <= value < math.inf, f"augment.{key}", "at least 0 and finite", value)
+    for key in ("randaugment_strength", "erasing"):
+        value = getattr(augment, key)
+        _require(0 <= value <= 1, f"augment.{key}", "in [0, 1]", value)
+    _require(augment.zoom < 1, "augment.zoom", "under 1", augment.zoom)
+    _require(0 < augment.crop <= 1, "augment.crop", "in (0, 1]", augment.crop)
+    low, high = augment.erasing_area
+    _require(0 < low <= high <= 1, "augment.erasing_area", "two rising values in (0, 1]", augment.erasing_area)
 
 
-def _parse(hint: Any, text: str, key: str) -> Any:
-    """`text` as `hint`: as a Python literal, or else as a word, since `none` and `5` may be names too."""
-    try:
-        return _coerce(hint, _literal(text), key)
-    except InputError:
-        with contextlib.suppress(InputError):
-            return _coerce(hint, text, key)
-        raise
+def _check_schedule(schedule: Schedule, *, rate: float) -> None:
+    _require(0 < schedule.factor <= 1, "schedule.factor", "in (0, 1]", schedule.factor)
+    low_enough = "at least 0 and at most optimizer.learning_rate"
+    _require(0 <= schedule.floor <= rate, "schedule.floor", low_enough, schedule.floor)
+    (every, unit), (warmup, warmup_unit) = parse_duration(schedule.every), parse_duration(schedule.warmup)
+    _require(every > 0, "schedule.every", "at least one", schedule.every)
+    plateau = schedule.name == "plateau"
+    _require(not (plateau and warmup), "schedule.warmup", "0st with the schedule plateau", schedule.warmup)
+    # Durations in different units are compared once the steps of an epoch are known, see `ferkeras.training.optim`.
+    too_long = schedule.name == "cosine_restarts" and unit == warmup_unit and warmup >= every
+    _require(not too_long, "schedule.warmup", f"shorter than schedule.every, {schedule.every}", schedule.warmup)
 
 
-def _build(kind: type, values: Any, *, prefix: str) -> Any:
-    group = prefix.rstrip(".") or "A recipe"
-    if not isinstance(values, dict):
-        raise InputError(f"{group} must be a group of keys", received=values)
-    hints = get_type_hints(kind)
-    for key in values:
-        if key not in hints:
-            raise InputError(f"Unknown recipe key {prefix}{key}", action=_suggest(key, list(hints)))
-    try:
-        return kind(**{key: _coerce(hints[key], value, prefix + key) for key, value in values.items()})
-    except TypeError as error:
-        raise InputError(f"{group} lacks a key", received=str(error)) from error
-
-
-def _coerce(hint: Any, value: Any, key: str) -> Any:
-    """`value` as the annotated type `hint`, or an `InputError` that names `key`."""
-    origin = get_origin(hint)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return _build(hint, value, prefix=f"{key}.")
-    if origin in (Union, types.UnionType):
-        for option in get_args(hint):
-            try:
-                return _coerce(option, value, key)
-            except InputError:
-                continue
-    elif origin is Literal:
-        if any(value == choice and type(value) is type(choice) for choice in get_args(hint)):
-            return value
-    elif origin is tuple and isinstance(value, list | tuple):
-        kinds = get_args(hint)
-        kinds = (kinds[0],) * len(value) if kinds[-1] is Ellipsis else kinds
-        if len(kinds) == len(value):
-            return tuple(_coerce(k, v, key) for k, v in zip(kinds, value, strict=True))
-    elif origin is dict and isinstance(value, dict):
-        with contextlib.suppress(TypeError):  # options are kept in recipe.json: what it cannot hold is refused here
-            return json.loads(json.dumps(value))
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
-    elif isinstance(hint, type) and type(value) is hint:
-        return value
-    raise InputError(f"{key} must be {_describe(hint)}", received=value)
-
-
-def _describe(hint: Any) -> str:
-    origin = get_origin(hint)
-    if origin is Literal:
-        return "one of " + ", ".join(map(str, get_args(hint)))
-    if origin in (Union, types.UnionType):
-        return " or ".join(_describe(option) for option in get_args(hint))
-    if hint is type(None):
-        return "none"
-    if origin is dict:
-        return "a group of values that JSON can hold"
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        return "a group of keys (" + ", ".join(f.name for f in dataclasses.fields(hint)) + ")"
-    return hint.__name__ if isinstance(hint, type) and origin is None else str(hint)
-
-
-def _literal(text: str) -> Any:
-    words = {"none": None, "true": True, "false": False}
-    if text.lower() in words:
-        return words[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def _suggest(word: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(word, names, n=1)
-    return f"Did you mean {close[0]}?" if close else f"Known keys: {', '.join(names)}."
+def _require(ok: bool, key: str, expected: str, value: Any) -> None:
+    if not ok:
+        raise InputError(f"{key} must be {expected}", received=value, action=f"Mend it with --set {key}=...")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: A module may import from its own level and those before it.
 LEVELS: list[set[str]] = [
-    {"errors", "files", "labels", "recipe"},
+    {"errors", "fields", "files", "labels", "recipe"},
     {"layers", "losses", "metrics", "plots", "recipes"},
     {"models", "data", "rows"},
     {"runs", "modelcard"},

@@ -7,10 +7,11 @@ import pytest
 import tensorflow as tf
 
 from ferkeras.data.augment import augment
+from ferkeras.data.crops import ten_crops
 from ferkeras.recipe import Augment
 
 OFF = Augment(flip=False)
-EVERYTHING = Augment(flip=True, rotation=20.0, translation=0.1, zoom=0.1, brightness=0.1, contrast=0.2)
+EVERYTHING = Augment(flip=True, rotation=20.0, translation=0.1, zoom=0.1, brightness=0.1, contrast=0.2, crop=0.8)
 EACH = [
     Augment(flip=True),
     Augment(flip=False, rotation=30.0),
@@ -18,11 +19,14 @@ EACH = [
     Augment(flip=False, zoom=0.3),
     Augment(flip=False, brightness=0.3),
     Augment(flip=False, contrast=0.3),
+    Augment(flip=False, crop=0.7),
 ]
+LATER = Augment(flip=True, rotation=20.0, crop=0.9, randaugment=2, erasing=0.5, mixup=1.0, cutmix=1.0)
 
 
 def apply(images: np.ndarray, settings: Augment, *, seed: tuple[int, int] = (0, 0)) -> np.ndarray:
-    return augment(tf.constant(images), settings=settings, seed=tf.constant(seed)).numpy()
+    labels = tf.zeros(len(images), tf.int64)
+    return augment(tf.constant(images), labels, settings=settings, classes=3, seed=tf.constant(seed))[0].numpy()
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -46,7 +50,8 @@ def test_a_function_of_unknown_batch_size_agrees() -> None:
 
     @tf.function(input_signature=[tf.TensorSpec((None, 24, 20, 3), tf.uint8)])
     def traced(batch: tf.Tensor) -> tf.Tensor:
-        return augment(batch, settings=EVERYTHING, seed=tf.constant([0, 0]))
+        labels = tf.zeros(tf.shape(batch)[0], tf.int64)
+        return augment(batch, labels, settings=EVERYTHING, classes=3, seed=tf.constant([0, 0]))[0]
 
     np.testing.assert_array_equal(traced(images), apply(images, EVERYTHING))
 
@@ -158,6 +163,41 @@ def test_zoom() -> None:
     assert np.abs(moved[:, 2]).max() < 0.2, "the centre stays"
 
 
+def test_crop() -> None:
+    moved = dots_of(apply(dotted(400), dataclasses.replace(OFF, crop=0.75)))
+    scale = (moved[:, 0, 0] - moved[:, 2, 0]) / 8.0
+    assert scale == pytest.approx(1 / 0.75, abs=0.03)
+    # Pixel p shows the point 0.75 p + shift, and the cut-out lies within the image wherever it is.
+    shifts = CENTRE - (CENTRE + 0.75 * (moved[:, 2] - CENTRE))
+    x, y = shifts[:, 0], shifts[:, 1]
+    assert covers(x, 0.125 * SIDE[1], slack=0.2)
+    assert covers(y, 0.125 * SIDE[0], slack=0.2)
+    assert abs(np.corrcoef(x, y)[0, 1]) < 0.2
+
+
+def test_a_cut_out_at_a_corner_is_what_scaling_it_gives() -> None:
+    """Of many cut-outs the outermost come close to the corners, which `resize` cuts out by itself."""
+    smooth = tf.image.resize(noise(1, 3, 3, 1), (48, 48), "bicubic").numpy().clip(0, 255).round().astype(np.uint8)
+    crops = apply(np.repeat(smooth, 2000, axis=0), dataclasses.replace(OFF, crop=0.5)).astype(float)
+    for rows in (slice(0, 24), slice(24, 48)):
+        for columns in (slice(0, 24), slice(24, 48)):
+            corner = tf.image.resize(smooth[:, rows, columns], (48, 48)).numpy()
+            distance = np.abs(crops - corner).mean(axis=(1, 2, 3))
+            assert distance.min() < 8, "half a pixel off"
+            assert np.median(distance) > 20
+
+
+def test_the_cut_out_is_turned_about_its_own_centre() -> None:
+    settings = dataclasses.replace(OFF, crop=0.5, rotation=90.0)
+    y, x = np.mgrid[:48, :48]
+    ramp = np.stack([x, y], axis=-1).astype(np.uint8)[None] * 5
+    centres = apply(np.repeat(ramp, 300, axis=0), settings)[:, 23:25, 23:25].astype(float).mean(axis=(1, 2)) / 5
+    # Wherever it is turned to, the middle of what is shown is the middle of a half-size box inside the image.
+    assert centres.min() > 11
+    assert centres.max() < 36
+    assert np.ptp(centres, axis=0).min() > 22
+
+
 def test_the_changes_are_composed_to_one_similarity() -> None:
     settings = dataclasses.replace(OFF, rotation=20.0, translation=0.05, zoom=0.1)
     moved = dots_of(apply(dotted(200), settings))
@@ -205,3 +245,50 @@ def test_light_is_clipped_and_does_not_wrap_around() -> None:
     images[:, :4] = 255
     changed = apply(images, dataclasses.replace(OFF, brightness=0.5, contrast=0.5)).astype(int)
     assert (changed[:, 0] > changed[:, -1]).all()
+
+
+# The later stages, each of which has tests of its own: their order, their labels, their seeds
+
+
+def test_labels_stay_unless_images_are_mixed() -> None:
+    images, labels = tf.constant(noise(6, 12, 12, 1)), tf.constant([0, 1, 2, 0, 1, 2], tf.int64)
+    unmixed = dataclasses.replace(LATER, mixup=0.0, cutmix=0.0)
+    _, same = augment(images, labels, settings=unmixed, classes=3, seed=tf.constant([0, 0]))
+    np.testing.assert_array_equal(same, labels)
+    assert same.dtype == tf.int64
+    _, targets = augment(images, labels, settings=LATER, classes=3, seed=tf.constant([0, 0]))
+    assert targets.shape == (6, 3)
+    np.testing.assert_allclose(tf.reduce_sum(targets, axis=1), 1.0, atol=1e-6)
+
+
+def test_all_at_once_follows_the_seed_alone() -> None:
+    images = noise(16, 24, 20, 3)
+    for settings in (LATER, dataclasses.replace(LATER, ten_crop=True)):
+        first = apply(images, settings)
+        assert first.shape == (160 if settings.ten_crop else 16, 24, 20, 3)
+        np.testing.assert_array_equal(apply(images, settings), first)
+        assert not np.array_equal(apply(images, settings, seed=(0, 1)), first)
+
+
+def test_a_later_stage_leaves_the_draws_of_the_earlier_ones() -> None:
+    """So two recipes that differ in one option can be compared, and old runs repeat."""
+    images = noise(64, 24, 20, 1)
+    first = dataclasses.replace(OFF, rotation=20.0, brightness=0.1)
+    erased = apply(images, dataclasses.replace(first, erasing=1.0, erasing_area=(0.1, 0.1)))
+    assert (erased == apply(images, first)).mean() > 0.85
+
+
+def test_ten_crops_take_the_place_of_a_random_one() -> None:
+    images, labels = tf.constant(noise(3, 48, 48, 1)), tf.constant([2, 0, 1], tf.int64)
+    for crop, fraction in ((1.0, 40 / 48), (0.5, 0.5)):
+        settings = dataclasses.replace(OFF, crop=crop, ten_crop=True)
+        crops, repeated = augment(images, labels, settings=settings, classes=3, seed=tf.constant([0, 0]))
+        np.testing.assert_array_equal(crops, ten_crops(images, fraction=fraction))
+        assert repeated.numpy().tolist() == [2] * 10 + [0] * 10 + [1] * 10
+
+
+def test_every_crop_of_an_image_is_erased_elsewhere() -> None:
+    settings = dataclasses.replace(OFF, ten_crop=True, erasing=1.0, erasing_area=(0.1, 0.1))
+    changed = apply(np.zeros((1, 24, 24, 1), np.uint8), settings)
+    assert len(np.unique((changed > 0).reshape(10, -1), axis=0)) == 10
+    assert changed.any(axis=(1, 2, 3)).all()

@@ -25,7 +25,7 @@ from ferkeras.inference import (
     with_views,
 )
 from ferkeras.metrics import INTERVAL_METRICS
-from ferkeras.recipe import Recipe
+from ferkeras.recipe import Augment, Recipe
 from ferkeras.runs import RunFolder
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class FakeData:
     groups: list[str] | None = None
     class_names: tuple[str, ...] = NAMES
     dataset: str = "fake/data"
+    ten_crop_fraction: float = 40 / 48
 
     def evaluation(self, split: str, *, batch_size: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         del split, batch_size
@@ -272,6 +273,23 @@ def test_the_evaluator_names_its_views(tta: str, tiny_dataset: "tfds.core.Datase
     result = evaluate(run, StillPipeline(tiny_dataset, tiny_recipe), split="test", tta=tta)
     assert result["tta"] == tta
     assert seen == [(20, 32, 32, 1)] * {"none": 1, "flip": 2, "ten_crop": 10}[tta]
+
+
+@pytest.mark.parametrize(("crop", "fraction"), [(1.0, 40 / 48), (0.6, 0.6)])
+def test_the_side_of_the_ten_crops_is_the_recipe_s(
+    crop: float, fraction: float, tiny_dataset: "tfds.core.DatasetBuilder", tiny_recipe: Recipe
+) -> None:
+    seen: list[np.ndarray] = []
+
+    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+        seen.append(np.asarray(images))
+        return columns(images)
+
+    data = StillPipeline(tiny_dataset, dataclasses.replace(tiny_recipe, augment=Augment(flip=False, crop=crop)))
+    evaluate(run, data, split="validation", tta="ten_crop")
+    images = next(iter(data.evaluation("validation", batch_size=256).as_numpy_iterator()))[0]
+    for view, expected in zip(seen, ten_crop_views(images, fraction=fraction), strict=True):
+        np.testing.assert_array_equal(view, expected)
 
 
 # For people

@@ -44,6 +44,29 @@ def test_steps_and_cosine_with_warmup() -> None:
     assert rates(schedule, [0, 1, 2, 6, 10]) == [0.5, 1.0, 1.0, 0.5, 0.0]
 
 
+def test_cosine_with_restarts() -> None:
+    schedule = WarmupSchedule(peak=1.0, warmup=0, total=20, shape="cosine_restarts", every=4, floor=0.2)
+    cycle = [1.0, round(0.2 + 0.4 * (1 + math.sqrt(0.5)), 6), 0.6, round(0.2 + 0.4 * (1 - math.sqrt(0.5)), 6)]
+    assert rates(schedule, list(range(12))) == cycle * 3
+    assert rates(schedule, [400_000, 400_002]) == [1.0, 0.6], "restarts do not end with the run"
+
+
+def test_every_cycle_begins_with_the_warmup() -> None:
+    schedule = WarmupSchedule(peak=1.0, warmup=2, total=20, shape="cosine_restarts", every=6)
+    once = WarmupSchedule(peak=1.0, warmup=2, total=6, shape="cosine")
+    assert rates(schedule, list(range(12))) == 2 * rates(once, list(range(6)))
+    assert rates(schedule, [0, 1, 2, 4, 6, 7, 8, 10]) == 2 * [0.5, 1.0, 1.0, 0.5]
+
+
+def test_a_warmup_as_long_as_a_cycle_is_refused_whatever_its_unit(tiny_recipe: Recipe) -> None:
+    schedule = Schedule("cosine_restarts", warmup="7st", every="1ep")
+    recipe = dataclasses.replace(tiny_recipe, schedule=schedule)
+    with pytest.raises(InputError, match=r"schedule\.warmup must be shorter .*Received: 7st, with 7 steps in an epoch"):
+        make_optimizer(recipe, steps_per_epoch=7, fused=False)
+    config = make_optimizer(recipe, steps_per_epoch=8, fused=False)._learning_rate.get_config()
+    assert (config["shape"], config["warmup"], config["every"]) == ("cosine_restarts", 7, 8)
+
+
 def test_the_optimiser_follows_the_schedule() -> None:
     schedule = WarmupSchedule(peak=1.0, warmup=4, total=10)
     optimizer = keras.optimizers.SGD(schedule)
@@ -56,8 +79,9 @@ def test_the_optimiser_follows_the_schedule() -> None:
     assert seen == [(0.25, 0.0), (0.5, -0.25), (0.75, -0.75), (1.0, -1.5), (1.0, -2.5)]
 
 
-def test_schedule_round_trip() -> None:
-    schedule = WarmupSchedule(peak=0.3, warmup=2, total=9, shape="cosine", floor=0.1)
+@pytest.mark.parametrize("shape", ["constant", "cosine", "cosine_restarts", "step"])
+def test_schedule_round_trip(shape: str) -> None:
+    schedule = WarmupSchedule(peak=0.3, warmup=2, total=9, shape=shape, factor=0.5, every=4, floor=0.1)
     again = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(schedule))
     assert rates(again, list(range(9))) == rates(schedule, list(range(9)))
 

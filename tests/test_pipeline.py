@@ -3,13 +3,13 @@
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
 
 from ferkeras.data import pipeline as pipeline_module
-from ferkeras.data.pipeline import StillPipeline, epoch_seed
+from ferkeras.data.pipeline import StillPipeline, epoch_seed, sample_counts
 from ferkeras.data.sources import prepare
 from ferkeras.errors import InputError
 from ferkeras.recipe import Augment, Recipe
@@ -107,6 +107,23 @@ def test_an_epoch_is_the_same_whatever_was_read_before(
             np.testing.assert_array_equal(labels, same_labels)
 
 
+def test_the_epoch_of_a_resumed_run_with_everything_on(
+    tiny_dataset: "tfds.core.DatasetBuilder", tiny_recipe: Recipe
+) -> None:
+    settings = Augment(rotation=20.0, crop=0.9, ten_crop=True, randaugment=2, erasing=0.5, mixup=0.4, cutmix=1.0)
+    sampled = dataclasses.replace(tiny_recipe.data, sampling="balanced")
+    recipe = dataclasses.replace(tiny_recipe, augment=settings, data=sampled)
+    uninterrupted = StillPipeline(tiny_dataset, recipe)
+    batches(uninterrupted.training(0))
+    read, again = batches(uninterrupted.training(1)), batches(StillPipeline(tiny_dataset, recipe).training(1))
+    assert [len(images) for images, _ in read] == [160, 160, 160, 20]
+    for left, right in zip(read, again, strict=True):
+        for value, same in zip(left, right, strict=True):
+            np.testing.assert_array_equal(value, same)
+        assert (left[0].dtype, left[1].dtype, left[1].shape[1]) == (np.uint8, np.float32, 3)
+        np.testing.assert_allclose(left[1].sum(axis=1), 1.0, atol=1e-6)
+
+
 def test_the_seed_of_the_recipe_changes_the_order(
     data: StillPipeline, tiny_dataset: "tfds.core.DatasetBuilder", tiny_recipe: Recipe
 ) -> None:
@@ -165,6 +182,59 @@ def test_evaluation_images_are_not_augmented(
     augmented = batches(StillPipeline(tiny_dataset, recipe).evaluation("test"))
     for (images, _), (expected, _) in zip(augmented, batches(data.evaluation("test")), strict=True):
         np.testing.assert_array_equal(images, expected)
+
+
+# Sampling
+
+
+@pytest.mark.parametrize("rule", ["balanced", "sqrt"])
+def test_classes_are_drawn_as_the_rule_says(rule: Literal["balanced", "sqrt"]) -> None:
+    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 3], [1600, 400, 100]))  # class 2 has none
+    counts = np.sum([sample_counts(labels, rule=rule, seed=seed) for seed in range(20)], axis=0)
+    assert counts.sum() == 20 * 2100
+    shares = {"balanced": np.ones(3) / 3, "sqrt": np.array([40, 20, 10]) / 70}[rule]
+    by_class = np.bincount(labels, weights=counts)[[0, 1, 3]]
+    np.testing.assert_allclose(by_class / counts.sum(), shares, atol=5 * 0.5 / np.sqrt(counts.sum()))
+    for k, size in ((0, 1600), (1, 400), (3, 100)):
+        own = counts[labels == k]
+        assert np.abs(own - own.mean()).max() < 6 * np.sqrt(own.mean()) + 1, f"examples alike, of {size}"
+
+
+def test_counts_depend_on_the_seed_alone() -> None:
+    labels = np.arange(60) % 5 // 2
+    first = sample_counts(labels, rule="balanced", seed=3)
+    assert first.tolist() == sample_counts(labels, rule="balanced", seed=3).tolist()
+    assert first.tolist() != sample_counts(labels, rule="balanced", seed=4).tolist()
+
+
+def test_a_sampled_epoch_has_its_counts_shuffled_and_its_own_labels(
+    tiny_dataset: "tfds.core.DatasetBuilder", tiny_recipe: Recipe
+) -> None:
+    settings = dataclasses.replace(tiny_recipe.data, sampling="balanced")
+    data = StillPipeline(tiny_dataset, dataclasses.replace(tiny_recipe, data=settings))
+    reading = order(data.evaluation("train"))
+    labels = np.array([label(index) for index in reading])
+    orders = []
+    for epoch in range(3):
+        read = batches(data.training(epoch))
+        assert [len(values) for _, values in read] == [16, 16, 16, 2], "an epoch is as long as ever"
+        assert data.training(epoch).cardinality() == 4, "known beforehand, or Keras looks for a fifth batch"
+        orders.append(order(read))
+        counts = sample_counts(labels, rule="balanced", seed=epoch_seed(0, epoch))
+        assert [orders[-1].count(index) for index in reading] == counts.tolist()
+        assert [label(index) for index in orders[-1]] == [int(value) for _, values in read for value in values]
+        assert orders[-1] != sorted(orders[-1], key=reading.index)
+    assert orders[0] != orders[1]
+    assert data.class_counts("train") == [20, 20, 10], "what there is, not what is drawn"
+    assert sorted(order(data.evaluation("train"))) == list(range(50)), "evaluation is not sampled"
+
+
+def test_the_side_of_ten_crops_is_the_recipe_s(
+    tiny_dataset: "tfds.core.DatasetBuilder", tiny_recipe: Recipe, data: StillPipeline
+) -> None:
+    assert data.ten_crop_fraction == 40 / 48
+    recipe = dataclasses.replace(tiny_recipe, augment=Augment(crop=0.9))
+    assert StillPipeline(tiny_dataset, recipe).ten_crop_fraction == 0.9
 
 
 # Splits

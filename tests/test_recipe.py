@@ -89,6 +89,10 @@ OVERRIDES = st.fixed_dictionaries({}, optional={key: values_of(hint) for key, hi
         ("data.image_size=64,32", (64, 32)),
         ("data.image_size=[64, 32]", (64, 32)),
         ("data.channels=3", 3),
+        ("data.sampling=sqrt", "sqrt"),
+        ("augment.ten_crop=true", True),
+        ("augment.randaugment=2", 2),
+        ("augment.erasing_area=0.1,0.2", (0.1, 0.2)),
         ("monitor=accuracy", "accuracy"),
         ("loss.class_weights=balanced", "balanced"),
         ("loss.class_weights=none", "none"),
@@ -220,7 +224,7 @@ def test_json_that_is_no_recipe(text: str, message: str) -> None:
 
 def test_a_recipe_of_an_older_version_gets_the_defaults_of_new_keys() -> None:
     values = json.loads(BASE.to_json())
-    del values["monitor"], values["loss"]["gamma"]
+    del values["monitor"], values["loss"]["gamma"], values["augment"]["crop"], values["data"]["sampling"]
     assert Recipe.from_json(json.dumps(values)) == BASE
 
 
@@ -270,8 +274,19 @@ WRONG = {
     "schedule.every=5": "A duration needs a unit",
     "schedule.warmup=1": "A duration needs a unit",
     "schedule.floor=-1": "schedule.floor must be at least 0",
+    "stn_every=-1": "stn_every must be at least 0",
     "augment.rotation=-1": "augment.rotation must be at least 0",
     "augment.zoom=1": "augment.zoom must be under 1",
+    "augment.crop=0": "augment.crop must be in (0, 1]",
+    "augment.crop=1.1": "augment.crop must be in (0, 1]",
+    "augment.randaugment=-1": "augment.randaugment must be at least 0",
+    "augment.randaugment_strength=1.5": "augment.randaugment_strength must be in [0, 1]",
+    "augment.erasing=-0.1": "augment.erasing must be in [0, 1]",
+    "augment.erasing_area=0.4,0.2": "augment.erasing_area must be two rising values in (0, 1]",
+    "augment.erasing_area=0,0.2": "augment.erasing_area must be two rising values in (0, 1]",
+    "augment.erasing_area=0.2,1.2": "augment.erasing_area must be two rising values in (0, 1]",
+    "augment.mixup=-1": "augment.mixup must be at least 0 and finite",
+    "augment.cutmix=1e999": "augment.cutmix must be at least 0 and finite",
     "duration=0ep": "duration must be at least one epoch or step",
     "duration=30": "A duration needs a unit. Received: 30.",
 }
@@ -288,6 +303,55 @@ def test_plateau_has_no_warmup() -> None:
     with pytest.raises(InputError, match=r"schedule\.warmup must be 0st with the schedule plateau\. Received: 1ep\."):
         resolve(dataclasses.replace(BASE, schedule=Schedule("plateau", warmup="1ep")))
     resolve(dataclasses.replace(BASE, schedule=Schedule("plateau")))
+
+
+@pytest.mark.parametrize(
+    ("warmup", "every", "right"),
+    [("4st", "5st", True), ("5st", "5st", False), ("2ep", "1ep", False), ("0st", "1ep", True), ("900st", "1ep", True)],
+)
+def test_a_warmup_ends_before_its_cycle_does(warmup: str, every: str, right: bool) -> None:
+    """Different units are compared when the steps of an epoch are known, by the optimiser."""
+    recipe = dataclasses.replace(BASE, schedule=Schedule("cosine_restarts", warmup=warmup, every=every))
+    if right:
+        assert resolve(recipe) is recipe
+    else:
+        with pytest.raises(InputError, match=rf"schedule\.warmup must be shorter than schedule\.every, {every}\."):
+            resolve(recipe)
+    resolve(dataclasses.replace(BASE, schedule=Schedule("cosine", warmup=warmup, every=every)))
+
+
+def test_combinations_that_make_no_sense_are_refused() -> None:
+    mixed = override(BASE, ["batch_size=1", "augment.mixup=0.2"])
+    with pytest.raises(InputError, match=r"batch_size must be at least 2.* find no partner\. Received: 1\."):
+        resolve(mixed)
+    resolve(override(mixed, ["batch_size=2"]))
+    for sampling in ("balanced", "sqrt"):
+        twice = override(BASE, [f"data.sampling={sampling}", "loss.class_weights=balanced"])
+        with pytest.raises(InputError, match=r"loss\.class_weights must be none unless data\.sampling is natural"):
+            resolve(twice)
+        resolve(override(twice, ["loss.class_weights=none"]))
+
+
+def test_what_follows_from_the_augmentation() -> None:
+    assert Augment().ten_crop_fraction == 40 / 48
+    assert Augment(crop=0.9).ten_crop_fraction == 0.9
+    assert [Augment(mixup=a, cutmix=b).mixes for a, b in ((0, 0), (0.2, 0), (0, 1), (0.2, 1))] == [False] + [True] * 3
+
+
+def test_everything_can_be_switched_on_together() -> None:
+    augment = Augment(
+        *(True, 20.0, 0.1, 0.1, 0.1, 0.1),
+        crop=0.8,
+        ten_crop=True,
+        randaugment=2,
+        erasing=1.0,
+        erasing_area=(0.1, 0.1),
+        mixup=0.2,
+        cutmix=1.0,
+    )
+    recipe = dataclasses.replace(BASE, augment=augment, data=dataclasses.replace(BASE.data, sampling="sqrt"))
+    assert resolve(recipe) is recipe
+    assert Recipe.from_json(recipe.to_json()) == recipe
 
 
 def test_resolve_returns_a_good_recipe_unchanged() -> None:

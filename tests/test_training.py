@@ -9,17 +9,23 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from ferkeras.errors import InputError
-from ferkeras.recipe import Loss, Model, Optimizer, Recipe, Schedule
+from ferkeras.models import create_model
+from ferkeras.recipe import Augment, Loss, Model, Optimizer, Recipe, Schedule
 from ferkeras.runs import RunFolder
 from ferkeras.training import loop
 from ferkeras.training.finish import finish
 from ferkeras.training.progress import Progress
+from ferkeras.training.trainee import Trainee
+
+EVERY_DRAW = Augment(rotation=20.0, contrast=0.1, crop=0.9, randaugment=1, erasing=0.5, mixup=0.4, cutmix=1.0)
 
 
 def weights(folder: Path) -> list[np.ndarray]:
@@ -33,11 +39,13 @@ def assert_same(left: list[np.ndarray], right: list[np.ndarray]) -> None:
 
 @pytest.fixture
 def eventful(tiny_recipe: Recipe) -> Recipe:
-    """Everything with a state at once: dropout, weight average, plateau, alpha by recall, early stopping, bfloat16."""
+    """Everything with a state or a draw at once: dropout, weight average, plateau, alpha by recall, early stopping,
+    bfloat16, every augmentation but the ten crops, which are no draw, and drawn examples."""
     return dataclasses.replace(
         tiny_recipe,
         model=Model("vgg11_lstm_dropout", {"width": 0.0625, "lstm_units": 8}),
-        augment=dataclasses.replace(tiny_recipe.augment, flip=True, rotation=20.0),
+        data=dataclasses.replace(tiny_recipe.data, sampling="balanced"),
+        augment=EVERY_DRAW,
         loss=Loss("focal", alpha="recall"),
         optimizer=Optimizer("adamw", 1e-2, weight_decay=1e-2, ema=0.8, clip_norm=1.0),
         schedule=Schedule("plateau", factor=0.5, patience=1),
@@ -87,7 +95,7 @@ def test_same_seed_same_run(tiny_recipe: Recipe, tiny_data_dir: Path, tmp_path: 
 
 def test_a_killed_run_ends_like_an_uninterrupted_one(eventful: Recipe, tiny_data_dir: Path, tmp_path: Path) -> None:
     """SIGKILL at some moment after the second epoch, in another process; resumed in this one."""
-    eventful = dataclasses.replace(eventful, duration="25ep", patience=None)
+    eventful = dataclasses.replace(eventful, duration="12ep", patience=None)
     killed = tmp_path / "killed"
     script = f"""
 import sys
@@ -105,7 +113,7 @@ run(Recipe.from_json({eventful.to_json()!r}), Path({str(killed)!r}), data_dir=Pa
             time.sleep(0.01)
         os.kill(process.pid, signal.SIGKILL)
     done = epochs_done(killed)
-    assert 2 <= done < 25, "the run was to be killed in the middle"
+    assert 2 <= done < 12, "the run was to be killed in the middle"
     assert (killed / loop.CHECKPOINT).exists()
 
     loop.run(eventful, killed, data_dir=tiny_data_dir, resume=True)
@@ -177,6 +185,7 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_step(
         {"loss": Loss("cross_entropy", label_smoothing=0.1, class_weights="balanced")},
         {"optimizer": Optimizer("nesterov", 1e-2, clip_norm=1.0), "schedule": Schedule("cosine", warmup="1ep")},
         {"optimizer": Optimizer("sgd", 1e-2), "schedule": Schedule("step", every="1ep", factor=0.5)},
+        {"optimizer": Optimizer("adam", 1e-3), "schedule": Schedule("cosine_restarts", warmup="1st", every="2st")},
         {"optimizer": Optimizer("adam", 1e-3), "dtype": "mixed_bfloat16"},
     ],
 )
@@ -184,6 +193,41 @@ def test_every_option_trains(settings: dict, tiny_recipe: Recipe, tiny_data_dir:
     recipe = dataclasses.replace(tiny_recipe, duration="1ep", **settings)
     row = loop.run(recipe, tmp_path / "run", data_dir=tiny_data_dir).history()[0]
     assert np.isfinite(float(row["loss"]))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_all_augmentations_train_together(
+    dtype: Literal["float32", "mixed_bfloat16"], tiny_recipe: Recipe, tiny_data_dir: Path, tmp_path: Path
+) -> None:
+    recipe = dataclasses.replace(
+        tiny_recipe,
+        augment=dataclasses.replace(EVERY_DRAW, ten_crop=True),
+        data=dataclasses.replace(tiny_recipe.data, sampling="sqrt"),
+        loss=Loss("cross_entropy", label_smoothing=0.1),
+        dtype=dtype,
+        duration="1ep",
+    )
+    row = loop.run(recipe, tmp_path / "run", data_dir=tiny_data_dir).history()[0]
+    assert np.isfinite(float(row["loss"]))
+    assert 0 < float(row["accuracy"]) < 1
+
+
+@pytest.mark.parametrize("targets", ["labels", "soft targets"])
+def test_training_accuracy_counts_the_largest_target(targets: str, tiny_recipe: Recipe) -> None:
+    """A network that always says class 2, on examples of which two have most of their mass there."""
+    model = create_model(tiny_recipe.model.name, tiny_recipe.model.options, input_shape=(32, 32, 1), classes=3)
+    kernel, bias = model.get_layer("emotion").get_weights()
+    model.get_layer("emotion").set_weights([kernel * 0, bias * 0 + [0, 0, 9]])
+    soft = np.array([[0.3, 0.3, 0.4], [0.0, 0.1, 0.9], [0.6, 0.0, 0.4], [0.0, 0.51, 0.49]], np.float32)
+    recipe = dataclasses.replace(tiny_recipe, optimizer=Optimizer("sgd", 1e-12))
+    if targets == "soft targets":
+        recipe = dataclasses.replace(recipe, augment=Augment(mixup=0.2))
+    trainee = Trainee(model, recipe, steps_per_epoch=2, class_counts=[1, 1, 1])
+    values = soft if targets == "soft targets" else soft.argmax(axis=1)
+    images = np.zeros((4, 32, 32, 1), np.uint8)
+    # The last batch has one example, which is wrong: 2 of 4, and not the mean of 2/3 and 0.
+    batches = tf.data.Dataset.from_tensor_slices((images, values)).batch(3)
+    assert trainee.train(batches, callbacks=[])["accuracy"] == 0.5
 
 
 def test_alpha_needs_one_value_per_class(tiny_recipe: Recipe, tiny_data_dir: Path, tmp_path: Path) -> None:

@@ -18,7 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
     parser.add_argument("--dataset", help="another data set with the same classes (default: the recipe's)")
     parser.add_argument("--split", help="default: the recipe's test split")
-    parser.add_argument("--tta", choices=("none", "flip", "ten_crop"), default="none", help="test-time augmentation")
+    parser.add_argument(
+        "--tta",
+        choices=("none", "flip", "ten_crop"),
+        default="none",
+        help="test-time augmentation; the sides of ten crops are the recipe's augment.crop where that is under 1, "
+        "else 40/48 of the image's",
+    )
     parser.add_argument(
         "--artifact",
         default="keras",

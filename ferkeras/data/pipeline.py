@@ -1,12 +1,13 @@
-"""From a prepared still data set to batches: read, cache, shuffle, batch, augment, prefetch.
+"""From a prepared still data set to batches: read, cache, sample, shuffle, batch, augment, prefetch.
 
 Pixels stay uint8 until the model. The order of an epoch depends on the seed and the number of the epoch alone, so a
 run that is resumed at epoch 7 sees what it would have seen without the interruption.
 """
 
+import functools
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import tensorflow as tf
@@ -69,9 +70,18 @@ class StillPipeline:
         """Batches in an epoch of the training split, a smaller last one included."""
         return math.ceil(self.size(self._recipe.data.train) / self._recipe.batch_size)
 
+    @property
+    def ten_crop_fraction(self) -> float:
+        """Side of the ten crops of test-time augmentation as a fraction of the image's side: that of the recipe."""
+        return self._recipe.augment.ten_crop_fraction
+
     def class_counts(self, split: str) -> list[int]:
         """Examples of each of the K classes in `split`."""
         return np.bincount(self._column(split, "label"), minlength=len(self.class_names)).tolist()
+
+    @functools.cached_property
+    def _train_labels(self) -> np.ndarray:
+        return self._column(self._recipe.data.train, "label")
 
     def subjects(self, split: str) -> np.ndarray | None:
         """(N,) subject ids of `split` in reading order, None where the data set names no subjects."""
@@ -86,23 +96,38 @@ class StillPipeline:
         return np.concatenate([batch[name] for batch in dataset.batch(8192).as_numpy_iterator()])
 
     def training(self, epoch: int) -> tf.data.Dataset:
-        """Batches (images (B, H, W, C) uint8, labels (B,) int64) of `epoch`, shuffled and augmented."""
+        """Batches (images (B, H, W, C) uint8, labels) of `epoch`: sampled, shuffled and augmented.
+
+        Labels are (B,) int64, or soft targets (B, K) float32 where the recipe mixes images. With ten crops B is ten
+        times the recipe's batch size.
+        """
         recipe = self._recipe
         seed = epoch_seed(recipe.seed, epoch)
         size = self.size(recipe.data.train)
-        settings = recipe.augment
+        examples = self._examples(recipe.data.train)
+        if recipe.data.sampling != "natural":
+            counts = sample_counts(self._train_labels, rule=recipe.data.sampling, seed=seed)
+            examples = _repeat(examples, counts)
         return (
-            self._examples(recipe.data.train)
-            .shuffle(min(size, SHUFFLE_EXAMPLES), seed=seed, reshuffle_each_iteration=False)
+            examples.shuffle(min(size, SHUFFLE_EXAMPLES), seed=seed, reshuffle_each_iteration=False)
             .batch(recipe.batch_size)
             .enumerate()
-            .map(_augmenter(settings, seed), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+            .map(
+                _augmenter(recipe.augment, len(self.class_names), seed),
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
             .prefetch(tf.data.AUTOTUNE)
         )
 
     def evaluation(self, split: str, *, batch_size: int | None = None) -> tf.data.Dataset:
         """Batches (images, labels) of every example of `split`, in reading order, unchanged."""
         return self._examples(split).batch(batch_size or self._recipe.batch_size).prefetch(tf.data.AUTOTUNE)
+
+    def first(self, split: str, *, count: int) -> np.ndarray:
+        """The first `count` images (N, H, W, C) uint8 of `split`, or all where there are fewer."""
+        images, _ = next(iter(self._examples(split).take(count).batch(count)))
+        return images.numpy()
 
     def _examples(self, split: str) -> tf.data.Dataset:
         if split not in self._cached:
@@ -123,10 +148,40 @@ def epoch_seed(seed: int, epoch: int) -> int:
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0] >> 1)
 
 
-def _augmenter(settings: Augment, seed: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+def sample_counts(labels: np.ndarray, *, rule: Literal["balanced", "sqrt"], seed: int) -> np.ndarray:
+    """How often each example is drawn in an epoch of as many draws with replacement as there are examples.
+
+    Args:
+        labels: (N,) class numbers.
+        rule: `balanced` draws every class that has examples equally often, `sqrt` in proportion to the square root
+            of its size; the examples of a class are equally likely.
+        seed: The same seed gives the same counts.
+
+    Returns:
+        (N,) int64 that sums to N.
+    """
+    sizes = np.bincount(labels)[labels]
+    weights = 1.0 / (sizes if rule == "balanced" else np.sqrt(sizes))
+    return np.random.default_rng(seed).multinomial(len(labels), weights / weights.sum())
+
+
+def _repeat(examples: tf.data.Dataset, counts: np.ndarray) -> tf.data.Dataset:
+    """Each example as often as its count says, in reading order."""
+
+    def repeat(block: tuple[tf.Tensor, tf.Tensor], times: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(tf.repeat(values, times, axis=0) for values in block)
+
+    # In blocks: a small data set for every example, by `flat_map`, takes several times as long.
+    counted = tf.data.Dataset.zip(examples, tf.data.Dataset.from_tensor_slices(counts))
+    repeated = counted.batch(256).map(repeat).unbatch()
+    return repeated.apply(tf.data.experimental.assert_cardinality(int(counts.sum())))
+
+
+def _augmenter(settings: Augment, classes: int, seed: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     def apply(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
         images, labels = batch
-        return augment(images, settings=settings, seed=tf.stack([tf.cast(seed, tf.int64), step])), labels
+        batch_seed = tf.stack([tf.cast(seed, tf.int64), step])
+        return augment(images, labels, settings=settings, classes=classes, seed=batch_seed)
 
     return apply
 

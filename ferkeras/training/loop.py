@@ -17,6 +17,7 @@ from ferkeras.losses import FocalLoss
 from ferkeras.models import create_model
 from ferkeras.recipe import Recipe, resolve
 from ferkeras.runs import RunFolder, environment
+from ferkeras.stn_sheet import has_spatial_transformer, write_stn_sheet
 from ferkeras.training.checkpoint import load_checkpoint, save_checkpoint
 from ferkeras.training.events import write_events
 from ferkeras.training.optim import current_rate
@@ -25,6 +26,8 @@ from ferkeras.training.stopping import StopOnNaN
 from ferkeras.training.trainee import Trainee
 
 CHECKPOINT = "checkpoints/last.npz"
+#: Validation images on the picture of a spatial transformer.
+SHEET_IMAGES = 16
 
 
 def run(
@@ -60,11 +63,12 @@ def run(
     data.size(recipe.data.validation)  # the split must exist
     epochs = recipe.epochs(steps_per_epoch=steps)
 
-    model = _create(recipe, data, init_from=None if resume else init_from)
+    checkpoint = workdir / CHECKPOINT
+    resume = resume and checkpoint.exists()
+    model = _create(recipe, data, init_from=init_from, begin=not resume)
     trainee = Trainee(model, recipe, steps_per_epoch=steps, class_counts=data.class_counts(recipe.data.train))
     progress = Progress.begin(recipe)
-    checkpoint = workdir / CHECKPOINT
-    if resume and checkpoint.exists():
+    if resume:
         state = load_checkpoint(checkpoint, variables=trainee.variables)
         progress.restore(state["progress"])
         trainee.restore(state["trainee"])
@@ -89,6 +93,9 @@ def run(
         folder.write_history(progress.history)
         state = {"progress": progress.state(), "trainee": trainee.state()}
         save_checkpoint(checkpoint, variables=trainee.variables, state=state)
+        if recipe.stn_every and (epoch + 1) % recipe.stn_every == 0 and has_spatial_transformer(model):
+            sheet = folder.path / "plots" / f"spatial_transformer_epoch{epoch + 1}.png"
+            write_stn_sheet(model, data.first(recipe.data.validation, count=SHEET_IMAGES), sheet)
         if tensorboard:
             write_events(workdir / "tensorboard", row)
         print(progress.line(epochs=epochs), file=sys.stderr, flush=True)
@@ -109,11 +116,17 @@ def validate(model: keras.Model, data: StillPipeline, *, split: str) -> tuple[di
     return {"val_loss": float(losses.mean()), "val_accuracy": float(hits.mean())}, recall
 
 
-def _create(recipe: Recipe, data: StillPipeline, *, init_from: Path | None) -> keras.Model:
+def _create(recipe: Recipe, data: StillPipeline, *, init_from: Path | None, begin: bool) -> keras.Model:
+    """The recipe's model; with its first weights where the run begins, which one that goes on does not need."""
     height, width = recipe.data.image_size
-    shape = (height, width, recipe.data.channels)
-    model = create_model(recipe.model.name, recipe.model.options, input_shape=shape, classes=len(data.class_names))
-    if init_from is not None:
+    model = create_model(
+        recipe.model.name,
+        recipe.model.options,
+        input_shape=(height, width, recipe.data.channels),
+        classes=len(data.class_names),
+        pretrained=begin and init_from is None,
+    )
+    if begin and init_from is not None:
         file = init_from / "model.keras" if init_from.is_dir() else init_from
         source = RunFolder(file.parent).load_model(file.name)
         if [w.shape for w in source.weights] != [w.shape for w in model.weights]:

@@ -6,20 +6,24 @@ from typing import Any
 import keras
 from keras import ops
 
+from ferkeras.errors import InputError
 from ferkeras.recipe import Optimizer, Recipe
 
 
 @keras.saving.register_keras_serializable(package="ferkeras")
 class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear rise from zero, then one of three shapes. Steps are optimiser updates.
+    """A linear rise from zero, then one of four shapes. Steps are optimiser updates.
+
+    The cosine is that of Loshchilov & Hutter, "SGDR", ICLR 2017, equation 5: once over the whole run, or with restarts
+    at equal distances (their T_mult is 1), each of which begins with the rise again.
 
     Args:
         peak: Rate after the warm-up.
-        warmup: Steps of the rise.
-        total: Steps of the whole run (cosine reaches `floor` there; Loshchilov & Hutter, 2017, without restarts).
-        shape: `constant`, `cosine` or `step`.
+        warmup: Steps of the rise, with restarts fewer than `every`.
+        total: Steps of the whole run (`cosine` reaches `floor` there).
+        shape: `constant`, `cosine`, `cosine_restarts` or `step`.
         factor: `step`: multiplies the rate...
-        every: ...once in this many steps.
+        every: ...once in this many steps. `cosine_restarts`: steps from one restart to the next.
         floor: Least rate of the cosine.
     """
 
@@ -40,9 +44,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
-        after = ops.maximum(step - self.warmup, 0.0)
-        if self.shape == "cosine":
-            progress = ops.minimum(after / max(self.total - self.warmup, 1), 1.0)
+        length = self.total
+        if self.shape == "cosine_restarts":
+            step, length = ops.mod(step, float(self.every)), self.every
+        if self.shape in ("cosine", "cosine_restarts"):
+            progress = ops.clip((step - self.warmup) / max(length - self.warmup, 1), 0.0, 1.0)
             rate = self.floor + (self.peak - self.floor) * 0.5 * (1.0 + ops.cos(math.pi * progress))
         elif self.shape == "step":
             rate = self.peak * ops.power(self.factor, ops.floor(step / self.every))
@@ -64,6 +70,9 @@ def make_optimizer(recipe: Recipe, *, steps_per_epoch: int, fused: bool) -> kera
     Args:
         steps_per_epoch: Optimiser steps in an epoch.
         fused: Use the faster CPU form where there is one.
+
+    Raises:
+        InputError: if the warm-up is not shorter than a cycle of the schedule cosine_restarts.
     """
     settings = recipe.optimizer
     rate = _learning_rate(recipe, steps_per_epoch)
@@ -96,6 +105,12 @@ def _plain_optimizer(
 def _learning_rate(recipe: Recipe, steps_per_epoch: int) -> float | WarmupSchedule:
     schedule = recipe.schedule
     warmup = recipe.steps(schedule.warmup, steps_per_epoch=steps_per_epoch)
+    every = recipe.steps(schedule.every, steps_per_epoch=steps_per_epoch)
+    if schedule.name == "cosine_restarts" and warmup >= every:
+        raise InputError(
+            f"schedule.warmup must be shorter than schedule.every, {schedule.every}",
+            received=f"{schedule.warmup}, with {steps_per_epoch} steps in an epoch",
+        )
     if schedule.name == "plateau" or (schedule.name == "constant" and not warmup):
         return recipe.optimizer.learning_rate
     return WarmupSchedule(
@@ -104,7 +119,7 @@ def _learning_rate(recipe: Recipe, steps_per_epoch: int) -> float | WarmupSchedu
         total=recipe.epochs(steps_per_epoch=steps_per_epoch) * steps_per_epoch,
         shape=schedule.name,
         factor=schedule.factor,
-        every=recipe.steps(schedule.every, steps_per_epoch=steps_per_epoch),
+        every=every,
         floor=schedule.floor,
     )
 

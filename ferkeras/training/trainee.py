@@ -58,7 +58,10 @@ class Trainee:
         self.optimizer = make_optimizer(recipe, steps_per_epoch=steps_per_epoch, fused=fused)
         self.loss = make_loss(recipe.loss, class_counts=class_counts)
         self.optimizer.build(self.twin.trainable_variables)
-        accuracy = keras.metrics.SparseCategoricalAccuracy(name="accuracy")
+        # With soft targets a hit is where the largest logit stands at the largest target.
+        soft = recipe.augment.mixes
+        kind = keras.metrics.CategoricalAccuracy if soft else keras.metrics.SparseCategoricalAccuracy
+        accuracy = kind(name="accuracy")
         # jit_compile="auto" never compiles on a CPU, where XLA is the slower path, and does on an accelerator.
         self.twin.compile(self.optimizer, {HEAD: self.loss}, metrics={HEAD: accuracy})
 
