@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> None:
         shape = args.input or entry.input_shape
         classes = entry.classes if args.classes is None else args.classes
         try:
-            model = create_model(name, input_shape=shape, classes=classes)
+            with keras.StatelessScope(initialize_variables=False):  # shapes are all that is asked for
+                model = create_model(name, input_shape=shape, classes=classes)
         except InputError as error:
             refused.append(name)
             print(f"{name}: {error}", flush=True)
@@ -55,7 +56,6 @@ def run(args: argparse.Namespace) -> None:
             entry.about,
         ]
         print(form.format(*row), flush=True)
-        del model
-        keras.utils.clear_session()  # the largest has 350 million parameters: one at a time
+        keras.utils.clear_session()  # or the variables without values would be given theirs after all
     if refused:
         raise InputError(f"{len(refused)} of {len(names)} models cannot be built so", received=", ".join(refused))

@@ -42,9 +42,7 @@ class AffineSampler(layers.Layer):
         batch = ops.shape(images)[0]
         pixels = ops.reshape(images, (-1, channels))
         start = ops.expand_dims(ops.arange(batch, dtype="int32"), 1) * (height * width)
-        grid = ops.matmul(ops.reshape(theta, (-1, 2, 3)), _grid(height, width))
-        x = (grid[:, 0] + 1.0) * ((width - 1) / 2)
-        y = (grid[:, 1] + 1.0) * ((height - 1) / 2)
+        x, y = _coordinates(theta, height, width)
         left, top = ops.floor(x), ops.floor(y)
         total: Any = 0.0
         for column, across in ((left, left + 1.0 - x), (left + 1.0, x - left)):
@@ -60,7 +58,17 @@ class AffineSampler(layers.Layer):
         return tuple(input_shape[0])
 
 
-def _grid(height: int, width: int) -> np.ndarray:
-    """Homogeneous coordinates (3, H*W) float32 of the output pixels, row by row."""
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    return np.stack([x.ravel(), y.ravel(), np.ones(height * width)]).astype("float32")
+def _coordinates(theta: Any, height: int, width: int) -> tuple[Any, Any]:
+    """Columns and rows (B, H*W), counted in pixels, at which the maps (B, 6) sample.
+
+    Offsets from the image's centre are whole or half pixels, so that the identity gives whole numbers exactly. Not a
+    matrix product, which GPUs compute with mantissas of ten bits (TF32) unless told otherwise.
+    """
+    right, down = (width - 1) / 2, (height - 1) / 2
+    y, x = (axis.reshape(1, -1).astype("float32") for axis in np.indices((height, width)))
+    x, y = x - right, y - down
+    a, b, c, d, e, f = ops.split(theta, 6, axis=-1)
+    return (
+        a * x + right * (b * (y / max(down, 0.5)) + c) + right,
+        e * y + down * (d * (x / max(right, 0.5)) + f) + down,
+    )

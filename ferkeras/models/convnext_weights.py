@@ -2,6 +2,7 @@
 
 import re
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ _PATTERNS = {
     r"stage_(\d)_block_(\d+)_layer_scale": "stage{0}_block{1}_scale",
     r"head_layernorm": "features",
 }
+#: Tensors that every ConvNeXt has.
+_CONVNEXT = re.compile(r"(stem|downsample\d)_(conv|norm)/|stage\d_block|features/")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,8 @@ def load_convnext(model: keras.Model, source: str, *, size: str) -> Transfer:
             the model is then as it was.
     """
     found = dict(_tensors(_open(source, size=size)))
-    wanted = {path: variable for path, variable in _own_tensors(model) if path in found}
+    own_tensors = dict(_own_tensors(model))
+    wanted = {path: variable for path, variable in own_tensors.items() if path in found}
     for path in list(wanted):
         given, own = found[path].shape, tuple(wanted[path].shape)
         if given == own:
@@ -78,14 +82,20 @@ def load_convnext(model: keras.Model, source: str, *, size: str) -> Transfer:
                 f"Take a ConvNeXt of size {size} and the model's full width."
             )
         del wanted[path]
-    if not wanted:
+    if all(path.startswith(f"{HEAD}/") for path in wanted):  # a bias fits wherever the classes are as many
         raise ValueError(f"{source} holds no ConvNeXt weights. Received layers such as {', '.join(list(found)[:3])}.")
+    odd = sorted(path for path in set(found) ^ set(own_tensors) if _CONVNEXT.match(path))
+    if odd:
+        raise ValueError(
+            f"The weights of {source} are of another ConvNeXt. Received: {len(odd)} tensors that only one of the two "
+            f"has, such as {odd[0]}. Take a ConvNeXt of size {size}."
+        )
     for path, variable in wanted.items():
         variable.assign(found[path])
     transfer = Transfer(
         taken=tuple(sorted(wanted)),
         left=tuple(sorted(set(found) - set(wanted))),
-        begun=tuple(sorted({path for path, _ in _own_tensors(model)} - set(wanted))),
+        begun=tuple(sorted(set(own_tensors) - set(wanted))),
     )
     print(f"ferkeras: {source}: {transfer}.", file=sys.stderr)
     return transfer
@@ -116,11 +126,18 @@ def _open(source: str, *, size: str) -> keras.Model:
     for options in ({"include_top": True}, {"include_top": False, "pooling": "avg"}):
         reference = create(weights=None, **options)
         try:
-            reference.load_weights(path)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of parts that are missing, each of which is then an error
+                reference.load_weights(path)
             return reference
         except (OSError, ValueError, TypeError, KeyError) as error:
             problem = problem or error
-    raise ValueError(f"{source} does not hold the weights of keras.applications' ConvNeXt {size}: {problem}")
+    raise ValueError(f"{source} does not hold the weights of keras.applications' ConvNeXt {size}: {_brief(problem)}")
+
+
+def _brief(problem: object) -> str:
+    """What Keras says, in one line and without the values of a tensor or the list of all layers behind it."""
+    return " ".join(re.split(r" Target variable:|\n\nList of objects", str(problem))[0].split())
 
 
 def _own_tensors(model: keras.Model) -> Iterator[tuple[str, keras.Variable]]:
@@ -141,7 +158,9 @@ def _tensors(model: keras.Model) -> Iterator[tuple[str, Any]]:
             values = keras.ops.convert_to_numpy(variable.value)
             if isinstance(layer, keras.layers.Conv2D) and layer.groups > 1:
                 values = values.transpose(0, 1, 3, 2) if values.ndim == 4 else values  # a depthwise kernel here
-            yield f"{name}/{_inside(layer, variable)}", values
+            # The layer scale of keras.applications has a variable that has no name there.
+            inside = "gamma" if name.endswith("_scale") else _inside(layer, variable)
+            yield f"{name}/{inside}", values
 
 
 def _leaves(model: keras.Model) -> Iterator[keras.layers.Layer]:
