@@ -47,9 +47,9 @@ def emonext(
         dropout: Rate before the logits.
         pixels: What the stages see. `unit`: [0, 1], as EmoNeXt's published code. `imagenet`: less the mean and by
             the deviation of ImageNet, as ConvNeXt's weights were trained.
-        weights: First weights of the stages: `imagenet` (fetched by keras.applications), or a `.h5`,
-            `.weights.h5` or `.keras` file of a ConvNeXt of this size or of an EmoNeXt. What was taken is said
-            on standard error.
+        weights: First weights of the stages: `imagenet` (fetched by keras.applications), a `.h5`, `.weights.h5` or
+            `.keras` file of keras.applications' ConvNeXt of this size, or a `.keras` file of an EmoNeXt. What was taken
+            is said on standard error.
         input_shape: H, W, C with sides of at least 32 and one channel, which is repeated, or three.
         classes: K.
 
