@@ -27,15 +27,21 @@ def assign(node: Any, path: list[str], text: str, full: str) -> Any:
         return _coerce(dict[str, Any], {**node, path[0]: _literal(text)}, full)
     names = [f.name for f in dataclasses.fields(node)]
     if path[0] not in names:
-        raise InputError(f"Unknown recipe key {full}", action=_suggest(path[0], names))
+        raise InputError(f"Unknown key {full}", action=_suggest(path[0], names))
     old = getattr(node, path[0])
     if len(path) > 1:
         if not (dataclasses.is_dataclass(old) or isinstance(old, Mapping)):
             raise InputError(f"{path[0]} is a single value, it has no parts", received=full)
         new = assign(old, path[1:], text, full)
     else:
-        new = _parse(get_type_hints(type(node))[path[0]], text, full)
+        new = _parse(_hint(node, path[0]), text, full)
     return dataclasses.replace(node, **{path[0]: new})
+
+
+def _hint(node: Any, name: str) -> Any:
+    """The annotated type of one field. Those of base classes need not be known here: TFDS writes some as text."""
+    hint = next(field.type for field in dataclasses.fields(node) if field.name == name)
+    return get_type_hints(type(node))[name] if isinstance(hint, str) else hint
 
 
 def _parse(hint: Any, text: str, key: str) -> Any:
@@ -56,7 +62,7 @@ def build(kind: type, values: Any, *, prefix: str) -> Any:
     hints = get_type_hints(kind)
     for key in values:
         if key not in hints:
-            raise InputError(f"Unknown recipe key {prefix}{key}", action=_suggest(key, list(hints)))
+            raise InputError(f"Unknown key {prefix}{key}", action=_suggest(key, list(hints)))
     try:
         return kind(**{key: _coerce(hints[key], value, prefix + key) for key, value in values.items()})
     except TypeError as error:

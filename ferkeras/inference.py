@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from ferkeras.data.crops import crop_boxes
-from ferkeras.data.pictures import read_picture
 from ferkeras.data.preprocess import Preprocessing
 from ferkeras.errors import InputError
+from ferkeras.pictures import read_picture
 
 #: (B, H, W, C) pixels in [0, 255] -> {"emotion": logits (B, K)}: a Keras model or an exported artefact.
 Runner = Callable[[np.ndarray], dict[str, np.ndarray]]

@@ -26,13 +26,36 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Part:
+    """A further data set beside the first: its name, its three splits, and how much of it an epoch draws."""
+
+    dataset: str
+    train: str = "train"
+    """A split of none of whose examples use is made is the empty string; so for the other two."""
+    validation: str = "validation"
+    test: str = "test"
+    weight: float = 1.0
+    """An epoch draws so many times the training examples: 0.5 half of them, other ones each time, 2 all twice."""
+
+
+@dataclass(frozen=True)
 class Data:
-    """Which examples: a TFDS name with an optional `/config`, the three splits, and the size the model sees."""
+    """Which examples: a TFDS name with an optional `/config`, the three splits, and the size the model sees.
+
+    A split may name folds of subjects, such as `train@0-4/10`: see `ferkeras.data.folds`.
+    """
 
     dataset: str
     train: str = "train"
     validation: str = "validation"
     test: str = "test"
+    parts: tuple[Part, ...] = ()
+    """Further data sets. Classes are matched by their names."""
+    classes: tuple[str, ...] = ()
+    """The classes of the model, in this order; examples of others are left out. Empty: those of the first data set."""
+    target: Literal["label", "distribution", "drawn"] = "label"
+    """What is trained on where examples carry a distribution over the classes, as those of FER+ do: the label, the
+    distribution, or a class drawn from it each time an image is read."""
     image_size: tuple[int, int] = (48, 48)
     """Height and width in pixels."""
     channels: Literal[1, 3] = 1
@@ -226,6 +249,10 @@ def resolve(recipe: Recipe) -> Recipe:
         value = getattr(recipe.optimizer, key)
         _require(value is None or 0 <= value < 1, f"optimizer.{key}", "in [0, 1)", value)
     _require(0 <= recipe.loss.label_smoothing < 1, "loss.label_smoothing", "in [0, 1)", recipe.loss.label_smoothing)
+    for index, part in enumerate(recipe.data.parts):
+        _require(0 < part.weight < math.inf, f"data.parts[{index}].weight", "positive and finite", part.weight)
+    unlike = len(set(recipe.data.classes)) == len(recipe.data.classes)
+    _require(unlike, "data.classes", "different names", recipe.data.classes)
     weights, natural = recipe.loss.class_weights, recipe.data.sampling == "natural"
     evened = "none unless data.sampling is natural: one of the two is enough against unequal classes"
     _require(natural or weights == "none", "loss.class_weights", evened, weights)

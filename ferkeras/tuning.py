@@ -162,8 +162,7 @@ def _check(trials: Sequence[Trial], *, data_dir: Path | None, manual_dir: Path |
     """Opens the data and builds the network of every trial, each kind once: a mistake in the last one shows now."""
     import keras
 
-    from ferkeras.data.pipeline import StillPipeline
-    from ferkeras.data.sources import prepare
+    from ferkeras.data.opening import open_data
     from ferkeras.models import create_model
 
     seen = []
@@ -171,7 +170,7 @@ def _check(trials: Sequence[Trial], *, data_dir: Path | None, manual_dir: Path |
         if (recipe.model, recipe.data) in seen:
             continue
         seen.append((recipe.model, recipe.data))
-        data = StillPipeline(prepare(recipe.data.dataset, data_dir=data_dir, manual_dir=manual_dir), recipe)
+        data = open_data(recipe, data_dir=data_dir, manual_dir=manual_dir)
         for split in (recipe.data.train, recipe.data.validation):
             data.size(split)
         shape = (*recipe.data.image_size, recipe.data.channels)

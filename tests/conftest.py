@@ -49,20 +49,20 @@ def fer2013_dir() -> Path:
 @pytest.fixture(scope="session")
 def tiny_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data directory with both configurations of `tiny_faces`, which is a known data set from here on."""
-    from ferkeras.data import sources
+    from ferkeras.data import preparation, sources
 
     data_dir = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sources.DATASETS, "tiny_faces", "tests.tiny_faces")
         for config in ("subjects", "anonymous"):
-            sources.prepare(f"tiny_faces/{config}", data_dir=data_dir)
+            preparation.prepare(f"tiny_faces/{config}", data_dir=data_dir)
         yield data_dir
 
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tiny_data_dir: Path) -> "tfds.core.DatasetBuilder":
     """The prepared `tiny_faces/subjects`: 50, 13 and 20 grey images of 32 x 32 pixels in 3 classes."""
-    from ferkeras.data.sources import prepare
+    from ferkeras.data.preparation import prepare
 
     return prepare("tiny_faces", data_dir=tiny_data_dir)
 

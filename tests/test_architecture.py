@@ -14,16 +14,22 @@ ROOT = Path(__file__).resolve().parents[1]
 LEVELS: list[set[str]] = [
     {"errors", "fields", "files", "labels", "recipe"},
     {"layers", "losses", "metrics", "plots", "recipes"},
-    {"models", "data", "rows"},
+    {"models", "data", "faces", "pictures", "rows", "video"},
     {"runs", "modelcard"},
     {"training", "evaluation", "inference", "stn_sheet"},
-    {"export", "benchmark", "tuning"},
+    {"export", "benchmark", "cleaning", "tuning"},
     {"cli"},
 ]
 #: Where `import tensorflow` may stand.
-TENSORFLOW = ("ferkeras/data/", "ferkeras/export/", "ferkeras/benchmark.py", "ferkeras/training/cpu.py")
+TENSORFLOW = (
+    "ferkeras/data/",
+    "ferkeras/export/",
+    "ferkeras/benchmark.py",
+    "ferkeras/faces/mtcnn.py",
+    "ferkeras/training/cpu.py",
+)
 #: What builders may use of this package.
-BUILDERS_MAY_USE = {"errors", "labels", "faces"}
+BUILDERS_MAY_USE = {"errors", "faces", "files", "labels", "pictures", "video"}
 
 
 def sources(folder: str) -> list[Path]:

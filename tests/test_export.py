@@ -13,7 +13,6 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from ferkeras.data.pictures import read_picture
 from ferkeras.data.preprocess import Preprocessing
 from ferkeras.errors import InputError, MissingExtraError
 from ferkeras.export import litert
@@ -21,6 +20,7 @@ from ferkeras.export.litert import ConversionError, export_litert, load_litert, 
 from ferkeras.export.parity import ParityError, check_parity
 from ferkeras.export.saved_model import export_saved_model, load_saved_model
 from ferkeras.labels import EMOTIONS
+from ferkeras.pictures import read_picture
 
 
 def small_model(*, channels: int = 1, dtype: str = "float32", recurrent: bool = True) -> keras.Model:

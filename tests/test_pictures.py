@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ferkeras.data import pictures
-from ferkeras.data.pictures import find_pictures, read_picture
+from ferkeras import pictures
 from ferkeras.errors import InputError
+from ferkeras.pictures import find_pictures, read_picture
 
 
 def gradient(height: int, width: int) -> np.ndarray:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from ferkeras.data import pipeline as pipeline_module
+from ferkeras.data.columns import read_column
 from ferkeras.data.pipeline import StillPipeline, epoch_seed, sample_counts
-from ferkeras.data.sources import prepare
+from ferkeras.data.preparation import prepare
 from ferkeras.errors import InputError
 from ferkeras.recipe import Augment, Recipe
 from tests.tiny_faces import CLASSES, SPLITS, image, label, subject
@@ -136,7 +137,7 @@ def test_the_seed_of_the_recipe_changes_the_order(
 def test_small_memory(data: StillPipeline, monkeypatch: pytest.MonkeyPatch, name: str, value: int) -> None:
     usual = order(data.training(1))
     monkeypatch.setattr(pipeline_module, name, value)
-    small = StillPipeline(data._made, data._recipe)
+    small = StillPipeline(data.builders, data._recipe)
     assert sorted(order(small.training(1))) == list(range(50))
     assert (order(small.training(1)) == usual) == (name == "CACHE_BYTES"), "a smaller buffer gives another order"
 
@@ -167,7 +168,7 @@ def test_evaluation_reads_every_example_once_in_one_order(data: StillPipeline, s
     assert sorted(first) == list(range(SPLITS[split]))
     for batch_size in (1, 7, 100):
         assert order(data.evaluation(split, batch_size=batch_size)) == first
-    assert order(StillPipeline(data._made, data._recipe).evaluation(split)) == first
+    assert order(StillPipeline(data.builders, data._recipe).evaluation(split)) == first
 
 
 def test_the_last_batch_of_an_evaluation_is_smaller(data: StillPipeline) -> None:
@@ -253,7 +254,7 @@ def test_slices_are_parts_of_the_whole_in_its_order(data: StillPipeline) -> None
     whole = order(data.evaluation("train"))
     assert order(data.evaluation("train[:50%]")) == whole[:25]
     assert order(data.evaluation("train[50%:]")) == whole[25:]
-    assert data._column("train[:50%]", "label").tolist() == [label(index) for index in whole[:25]]
+    assert read_column(data.builders[0], "train[:50%]", "label").tolist() == [label(index) for index in whole[:25]]
 
 
 def test_a_slice_can_be_trained_on(tiny_dataset: "tfds.core.DatasetBuilder", tiny_recipe: Recipe) -> None:
@@ -287,7 +288,7 @@ def test_class_names_and_counts(data: StillPipeline) -> None:
 
 
 def test_a_class_without_examples_counts_zero(data: StillPipeline) -> None:
-    first = int(data._column("train", "label")[0])
+    first = int(read_column(data.builders[0], "train", "label")[0])
     assert data.class_counts("train[:1]") == [int(k == first) for k in range(3)]
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from skimage.data import astronaut, camera, chelsea, coffee
 
 from ferkeras.data import report as report_module
-from ferkeras.data.report import DuplicateGroup, ImageRef, Item, Report, make_report
+from ferkeras.data.report import DuplicateGroup, Fingerprint, Frames, ImageRef, Item, Report, StillItem, make_report
 from ferkeras.errors import InputError
 
 NAMES = ("angry", "happy", "neutral")
@@ -22,7 +23,7 @@ def pattern(seed: int, *, shape: tuple[int, ...] = (4, 4, 1)) -> np.ndarray:
 
 
 BLACK = np.zeros((4, 4, 1), np.uint8)
-SPLITS: dict[str, list[Item]] = {
+SPLITS: dict[str, list[StillItem]] = {
     "train": [
         ("t0", pattern(0), 0),
         ("t1", pattern(1), 1),
@@ -98,7 +99,7 @@ def test_json(report: Report) -> None:
     assert read["fingerprint"]["test"] == {"count": 2, "sha256": report.fingerprint["test"].sha256}
 
 
-def sha(items: list[Item]) -> str:
+def sha(items: list[StillItem]) -> str:
     return make_report({"train": items}, class_names=NAMES).fingerprint["train"].sha256
 
 
@@ -120,14 +121,14 @@ def test_fingerprint_is_fixed() -> None:
     ],
     ids=["id", "label", "pixels", "shape", "order", "count", "boundary of ids"],
 )
-def test_fingerprint_depends_on(items: list[Item]) -> None:
+def test_fingerprint_depends_on(items: list[StillItem]) -> None:
     assert sha(items) != sha([("a", BLACK, 1), ("c", BLACK, 1)])
 
 
 def test_streams_are_read_once_and_in_order() -> None:
     read: list[str] = []
 
-    def stream() -> Iterator[Item]:
+    def stream() -> Iterator[StillItem]:
         for item in SPLITS["train"]:
             read.append(item[0])
             yield item
@@ -174,3 +175,134 @@ def test_no_split() -> None:
 
 def test_needs_no_tensorflow() -> None:
     assert "tensorflow" not in Path(report_module.__file__).read_text()
+
+
+def halved(image: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(image[::2, ::2])
+
+
+def test_near_duplicates_across_splits() -> None:
+    splits = {
+        "train": [("a", camera(), 0), ("b", camera(), 0), ("c", chelsea(), 1), ("d", halved(chelsea()), 1)],
+        "test": [("e", halved(camera()), 2), ("f", astronaut(), 0)],
+    }
+    report = make_report(splits, class_names=NAMES)
+    # Chelsea and its half lie in one split only; equal pictures are reported as such, and here beside the near one.
+    assert report.near_duplicates == (
+        DuplicateGroup(
+            (ImageRef("train", "a", "angry"), ImageRef("train", "b", "angry"), ImageRef("test", "e", "neutral")),
+            labels_disagree=True,
+            across_splits=True,
+        ),
+    )
+    assert "  train a (angry) ~ train b (angry) ~ test e (neutral)" in str(report).splitlines()
+
+
+def test_equal_and_flat_images_are_no_near_duplicates() -> None:
+    splits = {
+        "train": [("a", camera(), 0), ("b", np.full((9, 9), 3, np.uint8), 0)],
+        "test": [("c", camera(), 0), ("d", np.full((9, 9), 4, np.uint8), 0)],
+    }
+    report = make_report(splits, class_names=NAMES)
+    assert report.near_duplicates == ()
+    assert len(report.duplicates) == 1
+
+
+def test_an_image_without_a_label_disagrees_with_none() -> None:
+    report = make_report({"train": [Item("a", BLACK), Item("b", BLACK, 1)]}, class_names=NAMES)
+    assert [group.labels_disagree for group in report.duplicates] == [False]
+    assert report.counts == {"train": (0, 1, 0)}
+    assert str(report).splitlines()[:2] == [
+        "split  angry  happy  neutral  unlabelled  sum",
+        "train      0      1        0           1    2",
+    ]
+
+
+def clip(*images: np.ndarray) -> np.ndarray:
+    """(T, 64, 64, 1) of the middles of grey pictures."""
+    return np.stack(
+        [image[100:164, 100:164, None] if image.ndim == 2 else image[100:164, 100:164, :1] for image in images]
+    )
+
+
+CLIPS = {
+    "train": [
+        Item("c0", clip(camera(), astronaut(), chelsea()), 0, "ann", np.array([True, True, True])),
+        Item("c1", clip(astronaut(), astronaut()), 1, "bob", np.array([False, False])),
+        Item("c2", clip(coffee()[:, :, 1]), 1, "bob"),
+    ],
+    "test": [
+        Item("c3", clip(camera()[:, ::-1], camera() // 2, camera()[::-1]), 1, "ann", np.array([False, True, True]))
+    ],
+}
+
+
+def test_clips() -> None:
+    report = make_report(CLIPS, class_names=NAMES)
+    assert report.frames == {"train": Frames(6, 2, 1), "test": Frames(3, 1, 0)}
+    assert report.subjects == {"train": {"ann": 1, "bob": 2}, "test": {"ann": 1}}
+    assert report.torn_subjects == ("ann",)
+    # The first frame of c0 is the first one with a face of c3. Of c1 no frame is compared: it shows no face.
+    assert [[ref.id for ref in group.images] for group in report.near_duplicates] == [["c0", "c3"]]
+    lines = str(report).splitlines()
+    assert "  train: 2 subjects, most of bob (2)" in lines
+    assert lines[lines.index("Subjects in two splits: 1") + 1] == "  ann"
+    assert "  train: 2 of 6, no face at all in 1 clips" in lines
+    assert "  test: 1 of 3" in lines
+
+
+def test_clips_without_classes() -> None:
+    report = make_report({"train": [Item("c", clip(camera()))]}, class_names=())
+    assert str(report).splitlines()[:2] == ["split  sum", "train    1"]
+    assert report.fingerprint["train"].count == 1
+
+
+def test_first_middle_and_last_frame_are_compared() -> None:
+    frames = [camera(), chelsea()[:300, :300], astronaut(), camera()[::-1], astronaut()[::-1]]
+    long = Item("long", clip(*frames), 0)
+    for index, same in enumerate((True, False, True, False, True)):
+        other = Item("other", clip(frames[index]), 0)
+        report = make_report({"train": [long], "test": [other]}, class_names=NAMES)
+        assert bool(report.near_duplicates) == same, index
+
+
+def test_skipped_examples_are_counted_by_reason() -> None:
+    rows = [("train", "a", "no face"), ("train", "b", "cannot be read: a.jpg"), ("train", "c", "cannot be read: c.jpg")]
+    report = make_report(SPLITS, class_names=NAMES, skipped=[*rows, ("test", "d", "no face")])
+    assert report.skipped == {"train": {"cannot be read": 2, "no face": 1}, "test": {"no face": 1}}
+    lines = str(report).splitlines()
+    start = lines.index("Left out: 4")
+    assert lines[start + 1 : start + 4] == [
+        "  train: 2 x cannot be read",
+        "  train: 1 x no face",
+        "  test: 1 x no face",
+    ]
+
+
+def test_text_of_plain_stills_says_nothing_of_clips_and_subjects(report: Report) -> None:
+    for word in ("clips", "ubject", "Frames", "Left out", "unlabelled"):
+        assert word not in str(report)
+
+
+@pytest.mark.parametrize("splits", [SPLITS, CLIPS], ids=["stills", "clips"])
+def test_json_round_trip(splits: dict[str, list[Item]]) -> None:
+    report = make_report(splits, class_names=NAMES, skipped=[("train", "z", "no face")])
+    assert Report.from_json(report.to_json()) == report
+
+
+def test_json_of_another_version() -> None:
+    with pytest.raises(InputError, match="another version"):
+        Report.from_json(json.dumps({"class_names": [], "counts": {}}))
+
+
+def test_fingerprint_of_a_clip_without_a_label() -> None:
+    frames = clip(camera())
+    content = b"(1, 64, 64, 1)" + frames.tobytes()
+    expected = hashlib.sha256(b"1,%d,-1;" % len(content) + b"c" + content).hexdigest()
+    made = make_report({"train": [Item("c", frames)]}, class_names=NAMES)
+    assert made.fingerprint == {"train": Fingerprint(1, expected)}
+
+
+def test_face_found_of_another_length() -> None:
+    with pytest.raises(InputError, match="one face_found for each frame"):
+        make_report({"train": [Item("c", clip(camera()), 0, None, np.array([True, True]))]}, class_names=NAMES)

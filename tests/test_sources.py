@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import cv2
 import pytest
 
-from ferkeras.data import sources
+from ferkeras.data import prepared as prepared_data
+from ferkeras.data.preparation import prepare
+from ferkeras.data.prepared import report, write_pictures
 from ferkeras.data.report import Report
-from ferkeras.data.sources import DATASETS, builder, default_data_dir, is_prepared, prepare, report, write_pictures
+from ferkeras.data.sources import DATASETS, builder, default_data_dir, is_prepared
 from ferkeras.errors import InputError
 from ferkeras.labels import EMOTIONS
 from tests.tiny_faces import CLASSES, SPLITS, TinyFaces, image
@@ -200,7 +202,7 @@ def test_report_is_computed_once_and_read_again(
 ) -> None:
     first = report(tiny_dataset)
     assert (Path(tiny_dataset.data_dir) / "ferkeras_report.json").is_file()
-    monkeypatch.setattr(sources, "make_report", None)
+    monkeypatch.setattr(prepared_data, "make_report", None)
     assert report(tiny_dataset) == first
     assert first.class_names == CLASSES
     assert first.counts == {"train": (20, 20, 10), "validation": (6, 5, 2), "test": (8, 8, 4)}

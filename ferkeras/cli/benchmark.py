@@ -74,8 +74,7 @@ def _benchmark_run(args: argparse.Namespace) -> None:
     import numpy as np
 
     from ferkeras.benchmark import inference_speed, machine, pipeline_speed, training_speed
-    from ferkeras.data.pipeline import StillPipeline
-    from ferkeras.data.sources import prepare
+    from ferkeras.data.opening import open_data
 
     print(f"{folder.path.name} on {machine()}")
     head = ["", "images/s", "ratio"]
@@ -86,7 +85,7 @@ def _benchmark_run(args: argparse.Namespace) -> None:
         fastest = max(speed.images_per_second for speed in speeds)
         print_table(head, [[s.name, f"{s.images_per_second:.0f}", f"{s.ratio:.2f}"] for s in speeds])
     if "pipeline" in parts:
-        data = StillPipeline(prepare(recipe.data.dataset, data_dir=args.data_dir), recipe)
+        data = open_data(recipe, data_dir=args.data_dir)
         rate = pipeline_speed(data, batch_size=recipe.batch_size)
         print(f"\nInput pipeline alone, {data.dataset}: {rate:.0f} images/s", end="")
         print(f", {rate / fastest:.0f} times the fastest training above" if fastest else "")

@@ -31,6 +31,8 @@ COMMANDS: dict[str, str] = {
     "recipes": "list the recipes",
     "models": "list the models with their parameters and arithmetic",
     "datasets": "list the data sets and whether they are here",
+    "folds": "write a file that says which subject is in which fold",
+    "clean": "list pictures that a data set is better without",
 }
 
 

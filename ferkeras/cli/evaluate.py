@@ -44,16 +44,16 @@ def run(args: argparse.Namespace) -> None:
     folder = RunFolder.find(args.run_name, root=args.runs)
     recipe = folder.recipe()
     if args.dataset:
-        recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, dataset=args.dataset))
+        classes = recipe.data.classes or folder.labels()  # those of the run, found by their names
+        data_set = dataclasses.replace(recipe.data, dataset=args.dataset, parts=(), classes=classes)
+        recipe = dataclasses.replace(recipe, data=data_set)
     load_tensorflow()
     from ferkeras.cli.artifacts import open_artifact
-    from ferkeras.data.pipeline import StillPipeline
-    from ferkeras.data.sources import prepare, report
+    from ferkeras.data.opening import fingerprints, open_data
     from ferkeras.evaluation import evaluate, table, write_plots
 
     runner = open_artifact(folder, args.artifact)
-    made = prepare(recipe.data.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir)
-    data = StillPipeline(made, recipe)
+    data = open_data(recipe, data_dir=args.data_dir, manual_dir=args.manual_dir)
     if data.class_names != folder.labels():
         raise InputError(
             "The data set has other classes than the run",
@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> None:
         )
     split = args.split or recipe.data.test
     recorded = folder.environment()["data"].get(split, {}).get("sha256")
-    present = report(made).fingerprint.get(split)
-    if not args.dataset and recorded and present and present.sha256 != recorded:
+    present = fingerprints(data).get(split, {}).get("sha256")
+    if not args.dataset and recorded and present and present != recorded:
         warnings.warn(
             f"The split {split} is not the one the run was trained beside (other images or order).",
             stacklevel=1,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferkeras.cli.command import add_run_argument, load_tensorflow
-from ferkeras.data.pictures import find_pictures, read_picture
 from ferkeras.errors import InputError
+from ferkeras.pictures import find_pictures, read_picture
 from ferkeras.runs import RunFolder
 
 if TYPE_CHECKING:

@@ -83,12 +83,11 @@ def _pictures(folder: RunFolder, *, data_dir: Path | None) -> "tuple[np.ndarray,
     """64 validation pictures where the run's data is prepared, else 64 drawn faces; and what they are."""
     import numpy as np
 
-    from ferkeras.data.pipeline import StillPipeline
-    from ferkeras.data.sources import is_prepared, prepare
+    from ferkeras.data.opening import all_prepared, open_data
 
     recipe = folder.recipe()
-    if is_prepared(recipe.data.dataset, data_dir=data_dir):
-        data = StillPipeline(prepare(recipe.data.dataset, data_dir=data_dir), recipe)
+    if all_prepared(recipe, data_dir=data_dir):
+        data = open_data(recipe, data_dir=data_dir)
         images = next(iter(data.evaluation(recipe.data.validation, batch_size=IMAGES).as_numpy_iterator()))[0]
         return images, f"{data.dataset}, {recipe.data.validation}"
     shape = (*recipe.data.image_size, recipe.data.channels)

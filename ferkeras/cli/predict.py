@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ferkeras.cli.artifacts import open_artifact
 from ferkeras.cli.command import add_run_argument, load_tensorflow
-from ferkeras.data.pictures import find_pictures
 from ferkeras.errors import InputError
+from ferkeras.pictures import find_pictures
 from ferkeras.rows import check_format, open_writer
 from ferkeras.runs import RunFolder
 

@@ -1,4 +1,4 @@
-"""Builds a data set, once, and reports counts, single-valued pictures, duplicates and fingerprints."""
+"""Builds a data set, once, and reports counts, subjects, frames without a face, duplicates, and what was left out."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", metavar="DATASET", help="name or name/configuration, see `ferkeras datasets`")
     add_data_arguments(parser)
     parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that find and align faces (1); interrupted, the same command goes on where it stopped",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        action="extend",
+        metavar="KEY=VALUE",
+        help="make the new configuration NAME of DATASET/NAME with these values, such as faces.detector=haar",
+    )
+    parser.add_argument(
         "--pictures",
         type=Path,
         metavar="DIR",
@@ -20,19 +35,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     load_tensorflow()
-    from ferkeras.data.sources import builder, prepare, report, write_pictures
+    from ferkeras.data.preparation import prepare
+    from ferkeras.data.prepared import contact_sheet, report, write_pictures
+    from ferkeras.data.sources import builder
 
-    made = builder(args.dataset, data_dir=args.data_dir)
+    made = builder(args.dataset, data_dir=args.data_dir, settings=args.set)
     if args.dry_run:
         print(f"{args.dataset} would be prepared in {made.data_dir}")
         return
-    made = prepare(args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir)
+    made = prepare(
+        args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir, settings=args.set, workers=args.workers
+    )
     print(f"{args.dataset} is prepared in {made.data_dir}\n")
-    if "image" in made.info.features:
-        print(report(made))
-        if args.pictures is not None:
-            for path in write_pictures(made, args.pictures):
-                print(path)
-    else:
-        for split, info in made.info.splits.items():
-            print(f"{split}: {info.num_examples} clips")
+    print(report(made))
+    print(f"\nSome examples of each class: {contact_sheet(made)}")
+    if args.pictures is not None:
+        for path in write_pictures(made, args.pictures):
+            print(path)

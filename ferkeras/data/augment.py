@@ -24,13 +24,13 @@ def augment(
 
     Args:
         images: (B, H, W, C) uint8.
-        labels: (B,) int class numbers.
+        labels: (B,) int class numbers, or (B, K) float32 targets.
         settings: Which changes and how large, see `ferkeras.recipe.Augment`.
         classes: K.
         seed: (2,) int; the same seed gives the same result.
 
     Returns:
-        Images (B, H, W, C) uint8 and labels (B,) as given, or soft targets (B, K) float32 where `settings.mixes`.
+        Images (B, H, W, C) uint8 and labels as given, or soft targets (B, K) float32 where `settings.mixes`.
         With `settings.ten_crop` there are ten times as many of both, and the ten views of an image are neighbours.
     """
     # The first seeds of a split do not depend on how many follow: a new stage at the end leaves old runs as they are.
@@ -49,7 +49,7 @@ def augment(
         )
     if settings.ten_crop:
         images = ten_crops(images, fraction=settings.ten_crop_fraction)
-        labels = tf.repeat(labels, 10)
+        labels = tf.repeat(labels, 10, axis=0)
     if settings.erasing:
         images = random_erasing(images, probability=settings.erasing, area=settings.erasing_area, seed=erased)
     if settings.mixes:

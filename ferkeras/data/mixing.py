@@ -19,7 +19,7 @@ def mix(
 
     Args:
         images: (B, H, W, C) uint8.
-        labels: (B,) int class numbers.
+        labels: (B,) int class numbers, or (B, K) float32 targets.
         mixup: alpha of MixUp; 0 switches it off. Not both may be off.
         cutmix: alpha of CutMix; 0 switches it off.
         classes: K.
@@ -42,8 +42,8 @@ def mix(
         images, kept = tf.cond(tf.random.stateless_uniform([], which) < 0.5, mixed, cut)
     else:
         images, kept = mixed() if mixup else cut()
-    one_hot = tf.one_hot(labels, classes)
-    return images, kept[:, None] * one_hot + (1.0 - kept[:, None]) * tf.gather(one_hot, partner)
+    targets = tf.one_hot(labels, classes) if labels.shape.rank == 1 else labels
+    return images, kept[:, None] * targets + (1.0 - kept[:, None]) * tf.gather(targets, partner)
 
 
 def _mixup(images: tf.Tensor, others: tf.Tensor, *, alpha: float, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -6,14 +6,16 @@ run that is resumed at epoch 7 sees what it would have seen without the interrup
 
 import functools
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import tensorflow as tf
 
 from ferkeras.data.augment import augment
 from ferkeras.data.preprocess import Preprocessing
+from ferkeras.data.sampling import repeat_examples, replace_labels, sample_counts, weighted_counts
+from ferkeras.data.selection import Selection
 from ferkeras.errors import InputError
 from ferkeras.recipe import Augment, Recipe
 
@@ -27,48 +29,53 @@ SHUFFLE_EXAMPLES = 50_000
 
 
 class StillPipeline:
-    """Batches of one still data set as a recipe wants them.
+    """Batches of one or several still data sets as a recipe wants them.
 
     Args:
-        made: Builder of the prepared data set.
+        made: Builder of the prepared data set, or builders of the recipe's data set and of its parts, in their order.
         recipe: Names the splits, the size, the augmentation, the batch size and the seed.
 
     Raises:
-        InputError: by the methods, if the data set has no such split or nothing is in it.
+        InputError: if the recipe wants classes that no data set has; by the methods, if a data set has no such split
+            or nothing is in it.
     """
 
-    def __init__(self, made: "tfds.core.DatasetBuilder", recipe: Recipe) -> None:
-        self._made = made
+    def __init__(self, made: "tfds.core.DatasetBuilder | Sequence[tfds.core.DatasetBuilder]", recipe: Recipe) -> None:
+        self.builders = list(made) if isinstance(made, Sequence) else [made]
         self._recipe = recipe
         height, width = recipe.data.image_size
         self.preprocessing = Preprocessing(height, width, recipe.data.channels)
-        self.class_names: tuple[str, ...] = tuple(made.info.features["label"].names)
-        self._cached: dict[str, tf.data.Dataset] = {}
+        known = [made.info.features["label"].names for made in self.builders]
+        self.class_names: tuple[str, ...] = recipe.data.classes or tuple(known[0])
+        unknown = [name for name in self.class_names if not any(name in names for names in known)]
+        if unknown:
+            raise InputError(
+                "No data set of the recipe has these classes",
+                received=", ".join(unknown),
+                action=f"Known: {', '.join(dict.fromkeys(name for names in known for name in names))}.",
+            )
+        self._chosen: dict[str, list[Selection]] = {}
+        self._cached: dict[tuple[str, bool], tf.data.Dataset] = {}
 
     def size(self, split: str) -> int:
-        """Number of examples in `split`, a name or a TFDS slice such as `train[:90%]`."""
-        try:
-            size = int(self._made.info.splits[split].num_examples)
-        except (KeyError, ValueError) as error:
-            known = ", ".join(self._made.info.splits)
-            raise InputError(
-                f"{self._made.info.full_name} has no split of this name",
-                received=split,
-                action=f"Known: {known}.",
-            ) from error
-        if not size:
-            raise InputError("The split is empty", received=split, action="Name a larger part of it.")
-        return size
+        """Number of examples in `split`: a name, a TFDS slice such as `train[:90%]`, or folds of either."""
+        return sum(len(selection) for selection in self._selections(split))
 
     @property
     def dataset(self) -> str:
-        """`name/config` of the data set."""
-        return "/".join(self._made.info.full_name.split("/")[:-1])
+        """`name/config` of the data set, or of several with plus signs between them."""
+        return " + ".join("/".join(made.info.full_name.split("/")[:-1]) for made in self.builders)
+
+    @property
+    def epoch_size(self) -> int:
+        """Examples that are drawn in an epoch of training."""
+        train = self._recipe.data.train
+        return sum(round(w * len(s)) for w, s in zip(self._weights, self._selections(train), strict=True))
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches in an epoch of the training split, a smaller last one included."""
-        return math.ceil(self.size(self._recipe.data.train) / self._recipe.batch_size)
+        """Batches in an epoch of training, a smaller last one included."""
+        return math.ceil(self.epoch_size / self._recipe.batch_size)
 
     @property
     def ten_crop_fraction(self) -> float:
@@ -77,39 +84,43 @@ class StillPipeline:
 
     def class_counts(self, split: str) -> list[int]:
         """Examples of each of the K classes in `split`."""
-        return np.bincount(self._column(split, "label"), minlength=len(self.class_names)).tolist()
-
-    @functools.cached_property
-    def _train_labels(self) -> np.ndarray:
-        return self._column(self._recipe.data.train, "label")
+        return np.bincount(self._labels(split), minlength=len(self.class_names)).tolist()
 
     def subjects(self, split: str) -> np.ndarray | None:
-        """(N,) subject ids of `split` in reading order, None where the data set names no subjects."""
-        return self._column(split, "subject") if "subject" in self._made.info.features else None
+        """(N,) subject ids of `split` in reading order, None where a data set names no subjects.
 
-    def _column(self, split: str, name: str) -> np.ndarray:
-        """One scalar feature of all examples, without decoding the images."""
-        import tensorflow_datasets as tfds
-
-        only = tfds.decode.PartialDecoding({name: True})
-        dataset = self._made.as_dataset(split=split, decoders=only, read_config=_ordered())
-        return np.concatenate([batch[name] for batch in dataset.batch(8192).as_numpy_iterator()])
+        With several data sets the name of the set stands before each: equal ids of two sets are two people.
+        """
+        found: list[np.ndarray] = []
+        for made, selection in zip(self._used(split), self._selections(split), strict=True):
+            own = selection.subjects
+            if own is None:
+                return None
+            several = len(self.builders) > 1
+            found.append(np.array([made.name.encode() + b"/" + subject for subject in own]) if several else own)
+        return np.concatenate(found)
 
     def training(self, epoch: int) -> tf.data.Dataset:
         """Batches (images (B, H, W, C) uint8, labels) of `epoch`: sampled, shuffled and augmented.
 
-        Labels are (B,) int64, or soft targets (B, K) float32 where the recipe mixes images. With ten crops B is ten
-        times the recipe's batch size.
+        Labels are (B,) int64, or soft targets (B, K) float32 where the recipe mixes images or trains on
+        distributions. With ten crops B is ten times the recipe's batch size.
         """
         recipe = self._recipe
         seed = epoch_seed(recipe.seed, epoch)
-        size = self.size(recipe.data.train)
-        examples = self._examples(recipe.data.train)
+        examples = self._examples(recipe.data.train, targets=recipe.data.target != "label")
+        if recipe.data.target != "label":
+            examples = replace_labels(examples, drawn=recipe.data.target == "drawn", seed=seed)
         if recipe.data.sampling != "natural":
-            counts = sample_counts(self._train_labels, rule=recipe.data.sampling, seed=seed)
-            examples = _repeat(examples, counts)
+            weights = np.repeat(self._weights, [len(s) for s in self._selections(recipe.data.train)])
+            labels = self._train_labels
+            counts = sample_counts(labels, rule=recipe.data.sampling, seed=seed, weights=weights, draws=self.epoch_size)
+            examples = repeat_examples(examples, counts)
+        elif set(self._weights) != {1.0}:
+            sizes = [len(selection) for selection in self._selections(recipe.data.train)]
+            examples = repeat_examples(examples, weighted_counts(sizes, self._weights, seed=seed))
         return (
-            examples.shuffle(min(size, SHUFFLE_EXAMPLES), seed=seed, reshuffle_each_iteration=False)
+            examples.shuffle(min(self.epoch_size, SHUFFLE_EXAMPLES), seed=seed, reshuffle_each_iteration=False)
             .batch(recipe.batch_size)
             .enumerate()
             .map(
@@ -129,52 +140,52 @@ class StillPipeline:
         images, _ = next(iter(self._examples(split).take(count).batch(count)))
         return images.numpy()
 
-    def _examples(self, split: str) -> tf.data.Dataset:
-        if split not in self._cached:
+    @functools.cached_property
+    def _train_labels(self) -> np.ndarray:
+        return self._labels(self._recipe.data.train)
+
+    def _labels(self, split: str) -> np.ndarray:
+        return np.concatenate([selection.labels for selection in self._selections(split)])
+
+    @property
+    def _weights(self) -> list[float]:
+        """How much of each data set that has training examples an epoch draws."""
+        weights = [1.0, *(part.weight for part in self._recipe.data.parts)]
+        return [weight for weight, name in zip(weights, self._names(self._recipe.data.train), strict=False) if name]
+
+    def _names(self, split: str) -> list[str]:
+        """What each data set calls `split`, "" for one without; one of no role in the recipe is meant for all."""
+        data = self._recipe.data
+        for role in ("train", "validation", "test"):
+            if split == getattr(data, role):
+                return [split, *(getattr(part, role) for part in data.parts)][: len(self.builders)]
+        return [split] * len(self.builders)
+
+    def _used(self, split: str) -> "list[tfds.core.DatasetBuilder]":
+        names = self._names(split)
+        return [made for index, made in enumerate(self.builders) if names[index] or index == 0]
+
+    def _selections(self, split: str) -> list[Selection]:
+        if split not in self._chosen:
+            names = [name for index, name in enumerate(self._names(split)) if name or index == 0]
+            pairs = zip(self._used(split), names, strict=True)
+            self._chosen[split] = [Selection(made, name, self.class_names) for made, name in pairs]
+        return self._chosen[split]
+
+    def _examples(self, split: str, *, targets: bool = False) -> tf.data.Dataset:
+        key = (split, targets)
+        if key not in self._cached:
             height, width = self._recipe.data.image_size
             total = self.size(split) * height * width * self._recipe.data.channels
-            dataset = self._made.as_dataset(split=split, shuffle_files=False, read_config=_ordered())
-            dataset = dataset.map(
-                lambda example: (self.preprocessing(example["image"]), example["label"]),
-                num_parallel_calls=tf.data.AUTOTUNE,
-                deterministic=True,
-            )
-            self._cached[split] = dataset.cache() if total <= CACHE_BYTES else dataset
-        return self._cached[split]
+            parts = [s.dataset(self.preprocessing, targets=targets) for s in self._selections(split)]
+            dataset = functools.reduce(tf.data.Dataset.concatenate, parts)
+            self._cached[key] = dataset.cache() if total <= CACHE_BYTES else dataset
+        return self._cached[key]
 
 
 def epoch_seed(seed: int, epoch: int) -> int:
     """A 31-bit seed that depends on both; neighbouring seeds and epochs do not repeat each other's order."""
     return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0] >> 1)
-
-
-def sample_counts(labels: np.ndarray, *, rule: Literal["balanced", "sqrt"], seed: int) -> np.ndarray:
-    """How often each example is drawn in an epoch of as many draws with replacement as there are examples.
-
-    Args:
-        labels: (N,) class numbers.
-        rule: `balanced` draws every class that has examples equally often, `sqrt` in proportion to the square root
-            of its size; the examples of a class are equally likely.
-        seed: The same seed gives the same counts.
-
-    Returns:
-        (N,) int64 that sums to N.
-    """
-    sizes = np.bincount(labels)[labels]
-    weights = 1.0 / (sizes if rule == "balanced" else np.sqrt(sizes))
-    return np.random.default_rng(seed).multinomial(len(labels), weights / weights.sum())
-
-
-def _repeat(examples: tf.data.Dataset, counts: np.ndarray) -> tf.data.Dataset:
-    """Each example as often as its count says, in reading order."""
-
-    def repeat(block: tuple[tf.Tensor, tf.Tensor], times: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tuple(tf.repeat(values, times, axis=0) for values in block)
-
-    # In blocks: a small data set for every example, by `flat_map`, takes several times as long.
-    counted = tf.data.Dataset.zip(examples, tf.data.Dataset.from_tensor_slices(counts))
-    repeated = counted.batch(256).map(repeat).unbatch()
-    return repeated.apply(tf.data.experimental.assert_cardinality(int(counts.sum())))
 
 
 def _augmenter(settings: Augment, classes: int, seed: int) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
@@ -184,10 +195,3 @@ def _augmenter(settings: Augment, classes: int, seed: int) -> Callable[..., tupl
         return augment(images, labels, settings=settings, classes=classes, seed=batch_seed)
 
     return apply
-
-
-def _ordered() -> "tfds.ReadConfig":
-    import tensorflow_datasets as tfds
-
-    # Our own cache and prefetch follow; the example order must not depend on the number of threads.
-    return tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1, skip_prefetch=True)

@@ -3,8 +3,7 @@
 import shutil
 from pathlib import Path
 
-from ferkeras.data.pipeline import StillPipeline
-from ferkeras.data.sources import prepare
+from ferkeras.data.opening import open_data
 from ferkeras.evaluation import evaluate, table, write_plots
 from ferkeras.inference import keras_runner
 from ferkeras.modelcard import write_model_card
@@ -18,7 +17,7 @@ def finish(folder: RunFolder, *, data_dir: Path | None) -> str:
     The test split is left alone: `evaluate.py` reads it, once, when every choice has been made.
     """
     recipe = folder.recipe()
-    data = StillPipeline(prepare(recipe.data.dataset, data_dir=data_dir), recipe)
+    data = open_data(recipe, data_dir=data_dir)
     report = evaluate(keras_runner(folder.load_model()), data, split=recipe.data.validation)
     folder.write_json("metrics.json", report)
     plot_curves(folder.history(), folder.path / "plots" / "curves.png")

@@ -4,13 +4,12 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
+from ferkeras.data.opening import fingerprints, open_data
 from ferkeras.data.pipeline import StillPipeline
-from ferkeras.data.sources import prepare, report
 from ferkeras.errors import InputError
 from ferkeras.inference import gather, keras_runner, log_softmax
 from ferkeras.losses import FocalLoss
@@ -57,9 +56,8 @@ def run(
     """
     recipe = resolve(recipe)
     keras.utils.set_random_seed(recipe.seed)
-    made = prepare(recipe.data.dataset, data_dir=data_dir, manual_dir=manual_dir)
-    data = StillPipeline(made, recipe)
-    images, steps = data.size(recipe.data.train), data.steps_per_epoch
+    data = open_data(recipe, data_dir=data_dir, manual_dir=manual_dir)
+    images, steps = data.epoch_size, data.steps_per_epoch
     data.size(recipe.data.validation)  # the split must exist
     epochs = recipe.epochs(steps_per_epoch=steps)
 
@@ -72,7 +70,7 @@ def run(
         state = load_checkpoint(checkpoint, variables=trainee.variables)
         progress.restore(state["progress"])
         trainee.restore(state["trainee"])
-    folder = _begin_folder(workdir, recipe, data, report(made).fingerprint)
+    folder = _begin_folder(workdir, recipe, data)
 
     for epoch in range(len(progress.history), epochs):
         if progress.stopping.stop:
@@ -139,11 +137,10 @@ def _create(recipe: Recipe, data: StillPipeline, *, init_from: Path | None, begi
     return model
 
 
-def _begin_folder(workdir: Path, recipe: Recipe, data: StillPipeline, fingerprint: dict[str, Any]) -> RunFolder:
+def _begin_folder(workdir: Path, recipe: Recipe, data: StillPipeline) -> RunFolder:
     folder = RunFolder(workdir)
     folder.write_json("recipe.json", json.loads(recipe.to_json()))
     folder.write_json("labels.json", {"emotion": list(data.class_names)})
     folder.write_json("preprocessing.json", json.loads(data.preprocessing.to_json()))
-    marks = {split: vars(mark) for split, mark in fingerprint.items()}
-    folder.write_json("env.json", environment(seed=recipe.seed, fingerprint=marks))
+    folder.write_json("env.json", environment(seed=recipe.seed, fingerprint=fingerprints(data)))
     return folder

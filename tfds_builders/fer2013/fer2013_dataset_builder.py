@@ -46,6 +46,10 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             homepage="https://www.kaggle.com/c/challenges-in-representation-learning-facial-expression-recognition-challenge",
         )
 
+    def look(self, manual_dir: Path) -> dict[str, int]:
+        """Images of each split in the official files; raises `InputError` if they cannot be used."""
+        return {split: len(examples) for split, examples in read_examples(manual_dir).items()}
+
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         # The whole set is read and checked here, so that bad input ends before the first record is written.
         skip_corrupt = self.builder_config.name == "skip_corrupt"

@@ -1,6 +1,7 @@
 """Picture files of a user: finding them, and reading one safely."""
 
 import glob
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,13 +47,22 @@ def read_picture(path: Path) -> np.ndarray:
         InputError: if it is no picture, cut off, or larger than `MAX_BYTES` or `MAX_PIXELS`.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"A picture may have {MAX_BYTES // 1024**2} MiB", received=str(path))
-        with Image.open(path) as image:
+        size = path.stat().st_size
+        _check_bytes(size, name=str(path))
+        return decode_picture(path.read_bytes(), name=str(path))
+    except OSError as error:
+        raise _unreadable(str(path), error) from error
+
+
+def decode_picture(data: bytes, *, name: str) -> np.ndarray:
+    """The same from the bytes of a picture file; `name` is what messages call it."""
+    _check_bytes(len(data), name=name)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(
                     f"A picture may have {MAX_PIXELS // 10**6} megapixels",
-                    received=f"{path}, {image.width}x{image.height}",
+                    received=f"{name}, {image.width}x{image.height}",
                 )
             upright = ImageOps.exif_transpose(image)
             grey = upright.mode in ("1", "L")
@@ -60,6 +70,15 @@ def read_picture(path: Path) -> np.ndarray:
     except InputError:
         raise
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError("The picture cannot be read", received=str(path), action=f"{reason}.") from error
+        raise _unreadable(name, error) from error
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def _check_bytes(size: int, *, name: str) -> None:
+    if size > MAX_BYTES:
+        raise InputError(f"A picture may have {MAX_BYTES // 1024**2} MiB", received=name)
+
+
+def _unreadable(name: str, error: Exception) -> InputError:
+    reason = str(error).partition("\n")[0]
+    return InputError("The picture cannot be read", received=name, action=f"{reason}.")

@@ -1,0 +1,1 @@
+"""Cleaning of crawled pictures: what is wrong with which one, as a list. Nothing is deleted."""
