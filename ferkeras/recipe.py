@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ferkeras.errors import InputError
 from ferkeras.fields import assign, build
+from ferkeras.recipe_data import Augment, Data
 
 
 @dataclass(frozen=True)
@@ -23,101 +24,6 @@ class Model:
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Part:
-    """A further data set beside the first: its name, its three splits, and how much of it an epoch draws."""
-
-    dataset: str
-    train: str = "train"
-    """A split of none of whose examples use is made is the empty string; so for the other two."""
-    validation: str = "validation"
-    test: str = "test"
-    weight: float = 1.0
-    """An epoch draws so many times the training examples: 0.5 half of them, other ones each time, 2 all twice."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """Which examples: a TFDS name with an optional `/config`, the three splits, and the size the model sees.
-
-    A split may name folds of subjects, such as `train@0-4/10`: see `ferkeras.data.folds`.
-    """
-
-    dataset: str
-    train: str = "train"
-    validation: str = "validation"
-    test: str = "test"
-    parts: tuple[Part, ...] = ()
-    """Further data sets. Classes are matched by their names."""
-    classes: tuple[str, ...] = ()
-    """The classes of the model, in this order; examples of others are left out. Empty: those of the first data set."""
-    target: Literal["label", "distribution", "drawn"] = "label"
-    """What is trained on where examples carry a distribution over the classes, as those of FER+ do: the label, the
-    distribution, or a class drawn from it each time an image is read."""
-    image_size: tuple[int, int] = (48, 48)
-    """Height and width in pixels."""
-    channels: Literal[1, 3] = 1
-    sampling: Literal["natural", "balanced", "sqrt"] = "natural"
-    """How often a class is drawn in an epoch, which has the same length whatever is chosen: as it stands, all classes
-    equally often, or in proportion to the square root of their size; the last two with replacement."""
-
-
-@dataclass(frozen=True)
-class Augment:
-    """Random changes of a training image; zero, False, or a crop of 1 switches one off.
-
-    They happen in this order, whatever is switched on, and every image has its own draws:
-
-    1. mirror image, one affine map (cut-out, rotation, translation and zoom together), brightness and contrast,
-       each drawn uniformly from its range;
-    2. RandAugment's operations;
-    3. ten crops in the place of each image;
-    4. random erasing;
-    5. MixUp or CutMix with another image of the batch.
-    """
-
-    flip: bool = True
-    """Mirror left and right with probability one half."""
-    rotation: float = 0.0
-    """Largest angle in degrees, either way."""
-    translation: float = 0.0
-    """Largest shift as a fraction of the side, either way."""
-    zoom: float = 0.0
-    """Largest relative change of scale, either way."""
-    brightness: float = 0.0
-    """Largest shift of the pixels as a fraction of 255, either way."""
-    contrast: float = 0.0
-    """Largest relative change of contrast about the image mean, either way."""
-    crop: float = 1.0
-    """Side of a cut-out at a random place, as a fraction of the image's side; it is scaled back to full size."""
-    ten_crop: bool = False
-    """Train on four corners and the centre of each image and on their mirror images, so that a batch has ten times its
-    images. Their side is `crop`, or 40/48 of the image's where `crop` is 1; nothing is then cut out at random."""
-    randaugment: int = 0
-    """Operations per image (Cubuk et al., "RandAugment", CVPR workshops 2020)."""
-    randaugment_strength: float = 0.3
-    """Fraction in [0, 1] of AutoAugment's largest magnitudes."""
-    erasing: float = 0.0
-    """Probability that a rectangle of an image is overwritten with noise (Zhong et al., AAAI 2020)."""
-    erasing_area: tuple[float, float] = (0.02, 0.33)
-    """Least and largest fraction of the image that is overwritten."""
-    mixup: float = 0.0
-    """alpha of the Beta distribution of the share of an image in its mixture (Zhang et al., ICLR 2018)."""
-    cutmix: float = 0.0
-    """alpha of the Beta distribution of the share of an image that no box of another one covers (Yun et al., ICCV
-    2019). With `mixup` too, each batch gets one of them with even chance."""
-
-    @property
-    def ten_crop_fraction(self) -> float:
-        """Side of each of ten crops, in training and in test-time augmentation, as a fraction of the image's side."""
-        return self.crop if self.crop < 1 else 40 / 48
-
-    @property
-    def mixes(self) -> bool:
-        """Whether labels become soft targets."""
-        return self.mixup > 0 or self.cutmix > 0
 
 
 @dataclass(frozen=True)
@@ -174,7 +80,7 @@ class Recipe:
     name: str
     model: Model
     data: Data
-    augment: Augment = Augment()
+    augment: Augment = field(default_factory=Augment)
     loss: Loss = Loss()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule = Schedule()
@@ -189,6 +95,11 @@ class Recipe:
     stn_every: int = 5
     """Epochs between two pictures of what a spatial transformer does, for models that have one; 0 writes none."""
     seed: int = 0
+
+    @property
+    def soft_targets(self) -> bool:
+        """Whether training labels are distributions over the classes and not class numbers."""
+        return self.augment.mixes or self.data.target == "distribution"
 
     def steps(self, duration: str, *, steps_per_epoch: int) -> int:
         """Optimiser steps in `duration`."""
@@ -253,6 +164,11 @@ def resolve(recipe: Recipe) -> Recipe:
         _require(0 < part.weight < math.inf, f"data.parts[{index}].weight", "positive and finite", part.weight)
     unlike = len(set(recipe.data.classes)) == len(recipe.data.classes)
     _require(unlike, "data.classes", "different names", recipe.data.classes)
+    roles = (recipe.data.train, recipe.data.validation, recipe.data.test)
+    # By its name in the first data set a split is found in the others.
+    told_apart = not recipe.data.parts or len(set(roles)) == 3
+    _require(told_apart, "data.train, validation and test", "different where there are data.parts", ", ".join(roles))
+    _check_targets(recipe)
     weights, natural = recipe.loss.class_weights, recipe.data.sampling == "natural"
     evened = "none unless data.sampling is natural: one of the two is enough against unequal classes"
     _require(natural or weights == "none", "loss.class_weights", evened, weights)
@@ -262,6 +178,28 @@ def resolve(recipe: Recipe) -> Recipe:
     _require(enough, "batch_size", "at least 2, or augment.mixup and augment.cutmix find no partner", recipe.batch_size)
     _check_schedule(recipe.schedule, rate=rate)
     return recipe
+
+
+def _check_targets(recipe: Recipe) -> None:
+    clips, target = recipe.data.clips, recipe.data.target
+    of_stills = ("label", "distribution", "drawn")
+    if clips is None:
+        _require(target in of_stills, "data.target", f"one of {', '.join(of_stills)} without data.clips", target)
+        return
+    _require(not target.startswith("d"), "data.target", "label or one of valence and arousal with data.clips", target)
+    _require(clips.frames >= 1, "data.clips.frames", "at least 1", clips.frames)
+    _require(
+        1 <= clips.min_frames <= clips.frames, "data.clips.min_frames", "in 1 to data.clips.frames", clips.min_frames
+    )
+    _require(clips.stride >= 1, "data.clips.stride", "at least 1", clips.stride)
+    for name, value in clips.overlap.items():
+        _require(0 <= value < 1, f"data.clips.overlap.{name}", "in [0, 1)", value)
+    _require(target == "label" or not recipe.data.classes, "data.classes", "empty without classes", recipe.data.classes)
+    natural = target == "label" or recipe.data.sampling == "natural"
+    _require(natural, "data.sampling", "natural without classes", recipe.data.sampling)
+    for key in ("ten_crop", "randaugment", "mixup", "cutmix"):
+        value = getattr(recipe.augment, key)
+        _require(not value, f"augment.{key}", "off with data.clips", value)
 
 
 def _check_augment(augment: Augment) -> None:

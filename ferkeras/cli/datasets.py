@@ -39,7 +39,8 @@ def run(args: argparse.Namespace) -> None:
     for name, one in made.items():
         prepared = [config.name for config in one.BUILDER_CONFIGS if _is_prepared(one, config.name)]
         where = _homepage(one)
-        rows.append([name, ", ".join(prepared) or "no", _files(one, name, args), _summary(one), where])
+        files = textwrap.shorten(_files(one, name, args), 80, placeholder=" ...")
+        rows.append([name, ", ".join(prepared) or "no", files, _summary(one), where])
     print_table(["data set", "prepared", "official files", "what it is", "where to ask for it"], rows)
     print("\n`ferkeras datasets NAME` tells what a data set wants, where to get it and which configurations it has.")
 

@@ -16,6 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folds", type=int, default=5, metavar="K", help="number of folds (5)")
     parser.add_argument("--split", default="train", help="the split whose subjects are meant (train)")
     parser.add_argument(
+        "--group",
+        default="subject",
+        metavar="FEATURE",
+        help="the feature whose values are kept whole (subject); recipes name another one as data.group",
+    )
+    parser.add_argument(
         "--balance",
         action="store_true",
         help="even out the classes (default: the i-th sorted subject is in fold i mod K)",
@@ -36,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     from ferkeras.files import write_atomically
 
     made = prepare(args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir)
-    subjects = [subject.decode() for subject in read_column(made, args.split, "subject")]
+    subjects = [subject.decode() for subject in read_column(made, args.split, args.group)]
     names = made.info.features["label"].names if "label" in made.info.features else ["all"]
     labels = read_column(made, args.split, "label") if "label" in made.info.features else [0] * len(subjects)
     examples: dict[str, Counter[str]] = {}

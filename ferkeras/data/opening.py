@@ -1,17 +1,22 @@
 """From a recipe to its data: every data set prepared, and the pipeline over them."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ferkeras.data.pipeline import StillPipeline
+from ferkeras.data.clip_pipeline import ClipPipeline
+from ferkeras.data.pipeline import Pipeline, StillPipeline
 from ferkeras.data.preparation import prepare
 from ferkeras.data.prepared import report
-from ferkeras.data.sources import is_prepared
+from ferkeras.data.sources import builder, is_prepared
+from ferkeras.errors import InputError
 from ferkeras.recipe import Recipe
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 
 def open_data(recipe: Recipe, *, data_dir: Path | None = None, manual_dir: Path | None = None) -> StillPipeline:
-    """Prepares what is not prepared yet and returns the pipeline of `recipe`.
+    """Prepares what is not prepared yet and returns the pipeline of a recipe for stills.
 
     Args:
         recipe: Names the data sets.
@@ -19,20 +24,51 @@ def open_data(recipe: Recipe, *, data_dir: Path | None = None, manual_dir: Path 
         manual_dir: Official files; with several data sets, a folder that has one of the name of each.
 
     Raises:
-        InputError: as `ferkeras.data.preparation.prepare`.
+        InputError: as `ferkeras.data.preparation.prepare`, and for a data set of clips.
     """
-    names = data_sets(recipe)
-    made = []
-    for name in names:
-        own = manual_dir
-        if manual_dir is not None and len(names) > 1:
-            below = manual_dir / name.partition("/")[0]
-            own = below if below.is_dir() else None
-        made.append(prepare(name, data_dir=data_dir, manual_dir=own))
-    return StillPipeline(made, recipe)
+    return StillPipeline(_prepare_all(recipe, data_dir, manual_dir, feature="image", kind="stills"), recipe)
 
 
-def fingerprints(data: StillPipeline) -> dict[str, Any]:
+def open_clips(recipe: Recipe, *, data_dir: Path | None = None, manual_dir: Path | None = None) -> ClipPipeline:
+    """The same for a recipe for clips, of which `data.clips` says how they are cut."""
+    return ClipPipeline(_prepare_all(recipe, data_dir, manual_dir, feature="frames", kind="clips"), recipe)
+
+
+def _prepare_all(
+    recipe: Recipe, data_dir: Path | None, manual_dir: Path | None, *, feature: str, kind: str
+) -> "list[tfds.core.DatasetBuilder]":
+    official = {name: manual_dir for name in data_sets(recipe)}
+    if len(official) > 1:
+        official = {name: _below(manual_dir, name) for name in official}
+        # All of them at once, and before the first is prepared, which may take hours.
+        missing = [name for name, own in official.items() if own is None and _is_wanted(name, data_dir)]
+        if missing:
+            raise InputError(
+                "Data sets of the recipe are not prepared and have no official files",
+                received=", ".join(missing),
+                action="Name by --manual-dir a folder that has one of the name of each, such as fer_plus.",
+            )
+    prepared = {}
+    for name, own in official.items():
+        made = prepare(name, data_dir=data_dir, manual_dir=own)
+        if feature not in made.info.features:
+            raise InputError(f"{name} is no data set of {kind}", received=f"features {', '.join(made.info.features)}")
+        prepared[name] = made
+    return [prepared[name] for name in data_sets(recipe)]
+
+
+def _below(manual_dir: Path | None, name: str) -> Path | None:
+    folder = manual_dir / name.partition("/")[0] if manual_dir is not None else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _is_wanted(name: str, data_dir: Path | None) -> bool:
+    return not is_prepared(name, data_dir=data_dir) and bool(
+        builder(name, data_dir=data_dir).MANUAL_DOWNLOAD_INSTRUCTIONS
+    )
+
+
+def fingerprints(data: Pipeline) -> dict[str, Any]:
     """What identifies each split of the data, see `ferkeras.data.report.Fingerprint`.
 
     Keys are the splits, with several data sets after the name of each: `raf_db/official: train`.

@@ -73,7 +73,7 @@ def repeat_examples(examples: tf.data.Dataset, counts: np.ndarray) -> tf.data.Da
     """Each example as often as its count says, in reading order."""
 
     def repeat(block: tuple[tf.Tensor, ...], times: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        return tuple(tf.repeat(values, times, axis=0) for values in block)
+        return tf.nest.map_structure(lambda values: tf.repeat(values, times, axis=0), block)
 
     # In blocks: a small data set for every example, by `flat_map`, takes several times as long.
     counted = tf.data.Dataset.zip(examples, tf.data.Dataset.from_tensor_slices(counts))

@@ -22,14 +22,18 @@ class Selection:
         made: Builder of the prepared data set.
         split: Name of the split, with folds or without.
         classes: K names; labels are positions in it, whatever the order of the data set is.
+        group: The feature whose values folds keep whole.
 
     Raises:
         InputError: by the methods, if the data set has no such split or feature, or nothing is left.
     """
 
-    def __init__(self, made: "tfds.core.DatasetBuilder", split: str, classes: Sequence[str]) -> None:
+    def __init__(
+        self, made: "tfds.core.DatasetBuilder", split: str, classes: Sequence[str], *, group: str = "subject"
+    ) -> None:
         self._made = made
         self._name = parse_split(split)
+        self._group = group
         names = list(made.info.features["label"].names)
         #: Class of the data set -> class of the recipe, -1 for one that it does not have.
         self._classes = np.array([classes.index(name) if name in classes else -1 for name in names], np.int64)
@@ -47,7 +51,7 @@ class Selection:
         """(N,) bool over the examples of the base split."""
         inside = self._classes[read_column(self._made, self._name.base, "label").astype(np.int64)] >= 0
         if self._name.folds:
-            inside &= in_folds(self._name, read_column(self._made, self._name.base, "subject"))
+            inside &= in_folds(self._name, read_column(self._made, self._name.base, self._group))
         return inside
 
     @functools.cached_property
