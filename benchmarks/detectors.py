@@ -1,11 +1,16 @@
-"""Speed of the face detectors against how many faces they find: `python benchmarks/detectors.py [--output FILE.md]`.
+"""Speed of the face detectors against how many faces they find, as a Markdown page.
 
-Pictures of 1280 x 720 pixels are made of noise, and of the public-domain portrait of scikit-image in many sizes,
-places, angles and brightnesses, so that the truth is known. A face counts as found if a box overlaps its true box by at
-least 0.4 (intersection over union: the detectors draw their boxes differently), and every other box is a false one.
+    python benchmarks/detectors.py [--video FILE | --images FOLDER] [--pictures 30] [--output docs/detectors.md]
+
+Without a video or pictures of yours, pictures of 1280 x 720 pixels are made of noise, and of the public-domain portrait
+of scikit-image in many sizes, places, angles and brightnesses, so that the truth is known. With yours, the truth is
+what the package mtcnn finds as it is shipped, so its own recall is 1 and a face that it misses counts as false.
+A face counts as found if a box overlaps its true box by at least 0.4 (intersection over union: the detectors draw their
+boxes differently), and every other box is a false one.
 """
 
 import argparse
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,12 +22,15 @@ import skimage.data
 
 from ferkeras.faces.detection import Detector, Faces, create_detector
 from ferkeras.files import write_atomically
+from ferkeras.pictures import find_pictures, read_picture
+from ferkeras.video import open_video
 
 HEIGHT, WIDTH = 720, 1280
 #: The head of the portrait: what is cut out, and the face in it (x, y, width, height), in pixels.
 HEAD, FACE = (slice(20, 220), slice(130, 320)), (53.0, 46.0, 80.0, 104.0)
-#: Sides of the faces in the pictures, in pixels.
+#: Widths, in pixels, of the faces in each picture that is made; and of all those that are told apart in the table.
 SIDES = ((30, 40), (40, 60), (60, 100), (100, 200))
+RANGES = ((0, 30), *SIDES, (200, 10_000))
 OVERLAP = 0.4
 ROUNDS = 3
 
@@ -55,17 +63,37 @@ CANDIDATES = (
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pictures", type=int, default=40)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--video", type=Path, help="take frames of this video, evenly spread")
+    source.add_argument("--images", type=Path, help="take the first pictures of this folder")
+    parser.add_argument("--pictures", type=int, default=30, help="how many; default: 30")
     parser.add_argument("--output", type=Path, help="Markdown file; default: standard output")
     args = parser.parse_args()
-    scenes = [scene(np.random.default_rng(seed)) for seed in range(args.pictures)]
-    rows = [measure(candidate, scenes) for candidate in CANDIDATES]
-    text = table(rows, len(scenes))
+    if args.video or args.images:
+        pictures = from_video(args.video, args.pictures) if args.video else from_folder(args.images, args.pictures)
+        truth = [faces.boxes for faces in package()(pictures)]
+        about = f"{len(pictures)} pictures of `{(args.video or args.images).name}`, against what the package finds"
+    else:
+        scenes = [scene(np.random.default_rng(seed)) for seed in range(args.pictures)]
+        pictures, truth = [picture for picture, _ in scenes], [boxes for _, boxes in scenes]
+        about = f"{len(pictures)} generated pictures of {WIDTH} x {HEIGHT} pixels with {len(SIDES)} faces each"
+    text = table([measure(candidate, pictures, truth) for candidate in CANDIDATES], truth, about)
     if args.output is None:
         print(text)
     else:
         write_atomically(args.output, text)
+
+
+def from_video(path: Path, count: int) -> list[np.ndarray]:
+    with open_video(path) as video:
+        step = max(1, video.info.frames // count)
+        return [frame.image for frame in video.frames(stop=count * step, step=step)]
+
+
+def from_folder(path: Path, count: int) -> list[np.ndarray]:
+    pictures = [read_picture(file) for file in find_pictures([str(path)])[:count]]
+    return [np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture for picture in pictures]
 
 
 def scene(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -93,25 +121,31 @@ def scene(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return np.clip(picture + noise, 0, 255).astype(np.uint8), np.array(boxes)
 
 
-def measure(candidate: Candidate, scenes: list[tuple[np.ndarray, np.ndarray]]) -> list[str]:
-    """One row: seconds a picture (median over rounds), recall by size, false boxes a picture."""
+def measure(candidate: Candidate, pictures: list[np.ndarray], truth: list[np.ndarray]) -> list[str]:
+    """One row: seconds a picture (median over rounds), recall by width, false boxes a picture."""
     detector = (
         package() if candidate.name == "package" else create_detector(candidate.name, min_face=candidate.min_face)
     )
-    pictures = [picture for picture, _ in scenes]
     detector(pictures[: candidate.batch])  # compiles
     seconds = []
     for _ in range(ROUNDS):
         begin = time.perf_counter()
         found = [faces for batch in batches(pictures, candidate.batch) for faces in detector(batch)]
         seconds.append((time.perf_counter() - begin) / len(pictures))
-    hits, false = np.zeros(len(SIDES)), 0
-    for faces, (_, truth) in zip(found, scenes, strict=True):
-        overlaps = np.array([[overlap(box, true) for box in faces.boxes] for true in truth]).reshape(len(truth), -1)
-        hits += overlaps.max(axis=1, initial=0) >= OVERLAP
+    hits, false = [], 0
+    for faces, true_boxes in zip(found, truth, strict=True):
+        overlaps = np.array([[overlap(box, true) for box in faces.boxes] for true in true_boxes])
+        overlaps = overlaps.reshape(len(true_boxes), len(faces))
+        hits.append(overlaps.max(axis=1, initial=0) >= OVERLAP)
         false += int((overlaps.max(axis=0, initial=0) < OVERLAP).sum())
-    recall = [f"{hit / len(scenes):.2f}" for hit in hits]
-    return [candidate.label, f"{np.median(seconds):.3f}", *recall, f"{false / len(scenes):.2f}"]
+    ranges, hit = range_of(truth), np.concatenate(hits)
+    recall = [f"{hit[ranges == index].mean():.2f}" for index in np.unique(ranges)]
+    return [candidate.label, f"{np.median(seconds):.3f}", *recall, f"{false / len(pictures):.2f}"]
+
+
+def range_of(truth: list[np.ndarray]) -> np.ndarray:
+    """Of each true box of all pictures, which of `RANGES` its width falls into."""
+    return np.searchsorted([most for _, most in RANGES], np.concatenate(truth)[:, 2], side="right")
 
 
 def package() -> Detector:
@@ -141,11 +175,12 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return shared / float(a[2] * a[3] + b[2] * b[3] - shared)
 
 
-def table(rows: list[list[str]], count: int) -> str:
-    ranges = [f"{least}-{most} px" for least, most in SIDES]
-    head = ["detector", "seconds a picture", *(f"found, {r}" for r in ranges), "false boxes a picture"]
-    lines = ["# Face detectors: speed against recall", "", f"`python benchmarks/detectors.py` on {count} generated", ""]
-    lines[2] += f" pictures of {WIDTH} x {HEIGHT} pixels with four faces each, all in one run."
+def table(rows: list[list[str]], truth: list[np.ndarray], about: str) -> str:
+    ranges, counts = np.unique(range_of(truth), return_counts=True)
+    widths = [f"{RANGES[r][0]}-{RANGES[r][1]} px ({count})" for r, count in zip(ranges, counts, strict=True)]
+    head = ["detector", "seconds a picture", *(f"found, {w}" for w in widths), "false boxes a picture"]
+    lines = ["# Face detectors: speed against recall", "", "Printed by `python benchmarks/detectors.py`", ""]
+    lines[2] += f" on {os.cpu_count()} CPU cores: {about}. In brackets: how many faces of that width."
     lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows), ""])
 

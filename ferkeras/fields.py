@@ -16,15 +16,11 @@ from ferkeras.errors import InputError
 
 
 def assign(node: Any, path: list[str], text: str, full: str) -> Any:
-    """A copy of the dataclass or group `node` in which the field at `path` has the value that `text` says.
+    """A copy of the dataclass `node` in which the field at `path` has the value that `text` says.
 
     Raises:
         InputError: for an unknown key (with a suggestion) or a value of the wrong type; `full` is what it names.
     """
-    if isinstance(node, Mapping):
-        if len(path) != 1:
-            raise InputError("This option has no parts", received=full)
-        return _coerce(dict[str, Any], {**node, path[0]: _literal(text)}, full)
     names = [f.name for f in dataclasses.fields(node)]
     if path[0] not in names:
         raise InputError(f"Unknown key {full}", action=_suggest(path[0], names))
@@ -32,7 +28,12 @@ def assign(node: Any, path: list[str], text: str, full: str) -> Any:
     if len(path) > 1:
         if not (dataclasses.is_dataclass(old) or isinstance(old, Mapping)):
             raise InputError(f"{path[0]} is a single value, it has no parts", received=full)
-        new = assign(old, path[1:], text, full)
+        if isinstance(old, Mapping):
+            if len(path) > 2:
+                raise InputError("This option has no parts", received=full)
+            new = {**old, **_coerce(_hint(node, path[0]), {path[1]: _literal(text)}, full)}
+        else:
+            new = assign(old, path[1:], text, full)
     else:
         new = _parse(_hint(node, path[0]), text, full)
     return dataclasses.replace(node, **{path[0]: new})
@@ -89,6 +90,8 @@ def _coerce(hint: Any, value: Any, key: str) -> Any:
         if len(kinds) == len(value):
             return tuple(_coerce(k, v, key) for k, v in zip(kinds, value, strict=True))
     elif origin is dict and isinstance(value, dict):
+        if get_args(hint)[1] is not Any:
+            return {str(name): _coerce(get_args(hint)[1], item, key) for name, item in value.items()}
         with contextlib.suppress(TypeError):  # options are kept in recipe.json: what it cannot hold is refused here
             return json.loads(json.dumps(value))
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):

@@ -10,7 +10,7 @@ import tensorflow_datasets as tfds
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ferkeras.data import sources
+from ferkeras.data import clip_pipeline, pipeline, sources
 from ferkeras.data.clip_pipeline import ClipPipeline
 from ferkeras.data.clips import windows
 from ferkeras.data.opening import open_clips, open_data
@@ -188,18 +188,20 @@ def test_training_batches_depend_on_seed_and_epoch_alone(data_dir: Path) -> None
 def test_all_frames_of_a_clip_change_alike(data_dir: Path) -> None:
     settings = Augment(flip=True, brightness=0.2, rotation=20, translation=0.1)
     plain, changed = inputs(open_tiny(data_dir)), inputs(open_tiny(data_dir, augment=settings))
-    assert any((before != after).any() for before, after in zip(plain, changed, strict=True))
+    assert any((before != after).any() for (before, _), (after, _) in zip(plain, changed, strict=True))
     lights = set()
-    for before, after in zip(plain, changed, strict=True):
-        shown = after[: int((before[:, 3, 3, 0] > 0).sum()), 3:5, 3:5, 0]  # of one grey in all frames; padding is black
+    for (before, mask), (after, _) in zip(plain, changed, strict=True):
+        shown = after[mask][:, 3:5, 3:5, 0]  # of one grey in all frames
         assert (shown == shown[0]).all()
+        np.testing.assert_array_equal(before[~mask], after[~mask])
         lights.add(int(shown[0, 0, 0]))
     assert len(lights) > 3, "and each clip in its own way"
 
 
-def inputs(data: ClipPipeline) -> list[np.ndarray]:
-    """Frames of the windows of an epoch, whose order does not depend on the augmentation."""
-    return [frames for batch, _ in data.training(0).as_numpy_iterator() for frames in batch["frames"]]
+def inputs(data: ClipPipeline) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Frames and mask of the windows of an epoch, whose order does not depend on the augmentation."""
+    batches = [batch for batch, _ in data.training(0).as_numpy_iterator()]
+    return [pair for batch in batches for pair in zip(batch["frames"], batch["frame_mask"], strict=True)]
 
 
 @pytest.mark.parametrize("target", ["valence_arousal", "valence_arousal_frames"])
@@ -237,3 +239,43 @@ def test_a_recipe_with_clips_survives_json() -> None:
     data = Data("x", clips=ClipWindows(frames=8, overlap={"happy": 0.5}), target="valence_arousal")
     recipe = Recipe("tiny", Model("vgg11"), data)
     assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_masked_frames_are_out_of_the_light(data_dir: Path) -> None:
+    """The grey of 128 is the mean of every clip, so that contrast leaves it as it is."""
+    for settings, lights in ((Augment(flip=False, brightness=0.2), 4), (Augment(flip=False, contrast=0.5), 1)):
+        seen = set()
+        for batch, _ in open_tiny(data_dir, augment=settings).training(0).as_numpy_iterator():
+            seen |= set(batch["frames"][batch["frame_mask"]][:, 5, 5, 0].tolist())
+        assert len(seen) >= lights
+        if lights == 1:
+            assert all(abs(value - 128) <= 2 for value in seen)
+
+
+def test_what_is_left_out_is_told(data_dir: Path) -> None:
+    left_out = "train: 1 clips that are too short, 1 windows without a labelled face are left out"
+    with pytest.warns(UserWarning, match=left_out):
+        open_tiny(data_dir).size("train")
+
+
+def test_folds_and_targets_without_classes(data_dir: Path) -> None:
+    data = open_tiny(data_dir, target="valence_arousal")
+    assert (data.class_names, data.class_counts("train")) == ((), [])
+    parts = [data.subjects(f"train@{fold}/2") for fold in (0, 1)]
+    people = [set(part.tolist()) for part in parts if part is not None]
+    assert people == [{b"s0", b"s2"}, {b"s1", b"s3"}]
+    by_clip = open_tiny(data_dir, group="clip_id")
+    found = [{clip for clip, *_ in rows(by_clip.evaluation(f"train@{fold}/8"))} for fold in (0, 1, 4)]
+    assert found == [{0}, {1}, {4}]
+    with pytest.raises(InputError, match="overlap names a class that there is not. Received: joy. Known: happy, neutr"):
+        open_tiny(data_dir, clips=ClipWindows(overlap={"joy": 0.5}))
+
+
+def test_small_memory(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual = sorted(rows(open_tiny(data_dir).training(1)))
+    monkeypatch.setattr(clip_pipeline, "CACHE_BYTES", 3 * 16 * SIDE * SIDE)
+    monkeypatch.setattr(pipeline, "CACHE_BYTES", 0)
+    small = open_tiny(data_dir)
+    assert small._shuffled_examples == 3
+    assert sorted(rows(small.training(1))) == usual
+    assert rows(small.training(1)) == rows(open_tiny(data_dir).training(1))

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ferkeras.errors import InputError
-from ferkeras.faces import ssd, yunet
 from ferkeras.faces.boxes import squared, suppress, suppress_inside
 from ferkeras.faces.choice import FaceChoice, choose
 from ferkeras.faces.detection import DETECTORS, Detector, Faces, create_detector
@@ -136,31 +135,6 @@ def test_none_takes_the_whole_picture() -> None:
     assert np.isnan(faces.landmarks).all()
 
 
-def test_rows_of_yunet() -> None:
-    rows = np.arange(30, dtype=np.float32).reshape(2, 15)
-    rows[:, 14] = 0.7, 0.9
-    faces = yunet.faces_of_rows(rows, stretch=(2.0, 10.0))
-    assert faces.scores.tolist() == pytest.approx([0.9, 0.7])
-    assert faces.boxes[0].tolist() == [30, 160, 34, 180]
-    assert faces.landmarks[1].tolist() == [[8, 50], [12, 70], [16, 90], [20, 110], [24, 130]]
-    assert len(yunet.faces_of_rows(None, stretch=(1.0, 1.0))) == 0
-
-
-def test_rows_of_the_ssd() -> None:
-    rows = np.array(
-        [
-            [0, 1, 0.6, 0.1, 0.2, 0.5, 0.6],
-            [0, 1, 0.9, 0.5, 0.5, 1.1, 1.0],
-            [0, 1, 0.4, 0, 0, 1, 1],
-            [0, 1, 0.8, 0, 0, 0.1, 0.1],
-        ],
-        np.float32,
-    )
-    faces = ssd.faces_of_rows(rows, shape=(100, 200, 3), min_face=30)
-    np.testing.assert_allclose(faces.boxes, [[100, 50, 120, 50], [20, 20, 80, 40]], rtol=1e-5)
-    assert faces.scores.tolist() == pytest.approx([0.9, 0.6])
-
-
 # Mistakes
 
 
@@ -178,24 +152,6 @@ def test_rows_of_the_ssd() -> None:
 def test_wrong_arguments(name: str, options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         create_detector(name, **options)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(("name", "file"), [("yunet", "a.onnx"), ("ssd", "a.caffemodel"), ("ssd", "a.pb")])
-def test_a_file_that_is_no_model(name: str, file: str, tmp_path: Path) -> None:
-    (tmp_path / file).write_bytes(b"no model")
-    if name == "ssd":
-        with pytest.raises(InputError, match=r"must lie beside a\..*Received: none"):
-            create_detector(name, model_file=tmp_path / file)
-        (tmp_path / "a").with_suffix(ssd.DESCRIPTIONS[Path(file).suffix]).write_text("no network")
-    with pytest.raises(InputError, match="not a model that OpenCV can run") as caught:
-        create_detector(name, model_file=tmp_path / file)
-    assert "\n" not in str(caught.value)
-
-
-def test_the_ssd_is_a_caffemodel_or_pb(tmp_path: Path) -> None:
-    (tmp_path / "a.onnx").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"comes as a \.caffemodel or \.pb file"):
-        create_detector("ssd", model_file=tmp_path / "a.onnx")
 
 
 def test_every_name_has_a_detector_or_asks_for_its_file() -> None:

@@ -15,6 +15,7 @@ from ferkeras.data.preparation import prepare
 from ferkeras.errors import InputError
 from ferkeras.recipe import Augment, Data, Recipe, resolve
 from ferkeras.recipe_data import Part
+from ferkeras.training import loop
 from tests import tiny_faces, tiny_votes
 
 CLASSES = ("neutral", "angry")
@@ -173,3 +174,28 @@ def test_every_data_set_is_asked_for(tiny_recipe: Recipe, data_dir: Path, tmp_pa
 def test_a_recipe_with_parts_survives_json(tiny_recipe: Recipe) -> None:
     recipe = mixture(tiny_recipe, weight=0.25)
     assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+def test_training_on_a_mixture_and_on_distributions(tiny_recipe: Recipe, data_dir: Path, tmp_path: Path) -> None:
+    """Two sets whose classes stand in another order, resumed to the same weights; then soft targets."""
+    recipe = mixture(tiny_recipe, weight=1.5)
+    whole = loop.run(recipe, tmp_path / "whole", data_dir=data_dir)
+    assert whole.labels() == CLASSES
+    loop.run(dataclasses.replace(recipe, duration="1ep"), tmp_path / "parts", data_dir=data_dir)
+    parts = loop.run(recipe, tmp_path / "parts", data_dir=data_dir, resume=True)
+    assert [row["loss"] for row in parts.history()] == [row["loss"] for row in whole.history()]
+    assert min(float(row["val_loss"]) for row in whole.history()) < np.log(2), "both sets teach the same classes"
+
+    soft = Data("tiny_votes", validation="test", target="distribution", image_size=(32, 32))
+    recipe = dataclasses.replace(tiny_recipe, data=soft, augment=Augment(flip=False), duration="1ep")
+    row = loop.run(recipe, tmp_path / "soft", data_dir=data_dir).history()[0]
+    assert 0 <= float(row["accuracy"]) <= 1
+
+
+def test_one_data_set_in_two_parts(tiny_recipe: Recipe, data_dir: Path) -> None:
+    halves = Data(
+        "tiny_faces/subjects", "train[:50%]", parts=(Part("tiny_faces/subjects", "train[50%:]", ""),), image_size=(32, 32)
+    )
+    data = open_data(resolve(dataclasses.replace(tiny_recipe, data=halves)), data_dir=data_dir)
+    assert data.size("train[:50%]") == 50
+    assert sorted(index for index, _ in drawn(data)) == list(range(50))

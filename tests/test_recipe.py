@@ -14,6 +14,7 @@ from ferkeras.data.sources import DATASETS
 from ferkeras.errors import InputError
 from ferkeras.models import MODELS
 from ferkeras.recipe import Augment, Data, Loss, Model, Optimizer, Recipe, Schedule, override, parse_duration, resolve
+from ferkeras.recipe_data import ClipWindows, Part
 from ferkeras.recipes import DEFAULT, load_recipe, recipe_names
 
 BASE = Recipe(name="base", model=Model("vgg11", {"dropout": 0.1}), data=Data("synthetic_faces"))
@@ -50,13 +51,25 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
             return st.lists(values_of(kinds[0]), max_size=8).map(tuple)
         return st.tuples(*map(values_of, kinds))
     if get_origin(hint) is dict:
+        if get_args(hint)[1] is float:
+            return st.dictionaries(st.text(), FLOATS, max_size=3)
         leaves = st.none() | st.booleans() | st.integers() | FLOATS | st.text()
         json_values = st.recursive(
             leaves, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5
         )
         return st.dictionaries(st.text(), json_values, max_size=3)
+    if dataclasses.is_dataclass(hint):
+        fields = {f.name: values_of(f.type) for f in dataclasses.fields(hint)}
+        return st.builds(hint, **fields)
     single = {float: FLOATS, int: st.integers(), bool: st.booleans(), str: st.text()}
     return single.get(hint, st.none())
+
+
+def literal(value: Any) -> Any:
+    """`value` with its dataclasses as groups of keys, whose `repr` is a literal."""
+    if isinstance(value, tuple):
+        return tuple(map(literal, value))
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
 
 
 KEYS = keys_of(Recipe)
@@ -106,6 +119,10 @@ OVERRIDES = st.fixed_dictionaries({}, optional={key: values_of(hint) for key, hi
         ("model.options.lstm_units=none", None),
         ("model.options.sizes=(1, 2)", [1, 2]),
         ("model.options={'width': 0.5}", {"width": 0.5}),
+        ("data.parts=[{'dataset': 'raf_db', 'weight': 2}]", (Part("raf_db", weight=2.0),)),
+        ("data.clips={'frames': 8, 'overlap': {'happy': 1}}", ClipWindows(frames=8, overlap={"happy": 1.0})),
+        ("data.clips=none", None),
+        ("data.classes=('sad', 'happy')", ("sad", "happy")),
     ],
 )
 def test_override(assignment: str, expected: Any) -> None:
@@ -174,7 +191,7 @@ def test_a_wrong_override_is_told_in_one_line(assignment: str, message: str) -> 
 @given(OVERRIDES)
 @settings(max_examples=60)
 def test_any_value_can_be_set_by_its_literal(values: dict[str, Any]) -> None:
-    changed = override(BASE, [f"{key}={value!r}" for key, value in values.items()])
+    changed = override(BASE, [f"{key}={literal(value)!r}" for key, value in values.items()])
     assert {key: get(changed, key) for key in KEYS} == {key: get(BASE, key) for key in KEYS} | values
 
 
@@ -196,7 +213,7 @@ def test_any_text_is_taken_or_refused_with_an_input_error(key: str, text: str) -
 def test_json_round_trip_of_every_recipe(name: str, values: dict[str, Any]) -> None:
     recipe, _ = load_recipe(name)
     assert Recipe.from_json(recipe.to_json()) == recipe
-    changed = override(recipe, [f"{key}={value!r}" for key, value in values.items()])
+    changed = override(recipe, [f"{key}={literal(value)!r}" for key, value in values.items()])
     assert Recipe.from_json(changed.to_json()) == changed
 
 
@@ -287,6 +304,13 @@ WRONG = {
     "augment.erasing_area=0.2,1.2": "augment.erasing_area must be two rising values in (0, 1]",
     "augment.mixup=-1": "augment.mixup must be at least 0 and finite",
     "augment.cutmix=1e999": "augment.cutmix must be at least 0 and finite",
+    "data.classes=('sad', 'sad')": "data.classes must be different names",
+    "data.parts=[{'dataset': 'a', 'weight': 0}]": "data.parts[0].weight must be positive and finite",
+    "data.clips={'frames': 0}": "data.clips.frames must be at least 1",
+    "data.clips={'min_frames': 17}": "data.clips.min_frames must be in 1 to data.clips.frames",
+    "data.clips={'stride': 0}": "data.clips.stride must be at least 1",
+    "data.clips={'overlap': {'sad': 1}}": "data.clips.overlap.sad must be in [0, 1)",
+    "data.target=valence_arousal": "data.target must be one of label, distribution, drawn without data.clips",
     "duration=0ep": "duration must be at least one epoch or step",
     "duration=30": "A duration needs a unit. Received: 30.",
 }
@@ -330,6 +354,34 @@ def test_combinations_that_make_no_sense_are_refused() -> None:
         with pytest.raises(InputError, match=r"loss\.class_weights must be none unless data\.sampling is natural"):
             resolve(twice)
         resolve(override(twice, ["loss.class_weights=none"]))
+
+
+def test_combinations_with_clips_and_parts_that_make_no_sense_are_refused() -> None:
+    clips = override(BASE, ["data.clips={}"])
+    for assignment, message in {
+        "augment.mixup=0.2": "augment.mixup must be off with data.clips",
+        "augment.ten_crop=true": "augment.ten_crop must be off with data.clips",
+        "augment.randaugment=2": "augment.randaugment must be off with data.clips",
+        "data.target=drawn": "data.target must be label or one of valence and arousal with data.clips",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            resolve(override(clips, [assignment]))
+    with pytest.raises(InputError, match=r"data\.clips\.overlap\.sad must be float\. Received: much\."):
+        override(clips, ["data.clips.overlap.sad=much"])
+    affect = override(clips, ["data.target=valence_arousal", "data.sampling=balanced"])
+    with pytest.raises(InputError, match=r"data\.sampling must be natural without classes"):
+        resolve(affect)
+    twice = override(BASE, ["data.parts=[{'dataset': 'raf_db'}]", "data.validation=test"])
+    with pytest.raises(InputError, match=r"validation and test must be different .* Received: train, test, test\."):
+        resolve(twice)
+    resolve(override(twice, ["data.parts=[]"]))
+
+
+def test_when_labels_are_distributions() -> None:
+    assert not BASE.soft_targets
+    assert override(BASE, ["augment.cutmix=1"]).soft_targets
+    assert override(BASE, ["data.target=distribution"]).soft_targets
+    assert not override(BASE, ["data.target=drawn"]).soft_targets
 
 
 def test_what_follows_from_the_augmentation() -> None:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from ferkeras.data.augment import augment
 from ferkeras.data.clips import ClipSelection
 from ferkeras.data.pipeline import CACHE_BYTES, Pipeline
+from ferkeras.data.prepared import class_names
 from ferkeras.errors import InputError
 from ferkeras.recipe import Recipe
 from ferkeras.recipe_data import ClipWindows
@@ -21,8 +22,8 @@ class ClipPipeline(Pipeline):
     """Inputs {"frames": (B, T, H, W, C) uint8, "frame_mask": (B, T) bool}, and labels.
 
     Labels are (B,) int64 classes, or with the targets of valence and arousal {"valence", "arousal"} of (B,) or
-    (B, T) int32 in [-10, 10], -99 where there is none. All frames of a clip are augmented alike; those that the mask
-    leaves out are black.
+    (B, T) int32 in [-10, 10], -99 where there is none. All frames of a clip are augmented alike, but for those that
+    the mask leaves out: padding stays black.
 
     Raises:
         InputError: as `Pipeline`, and for an overlap of a class that no data set has.
@@ -30,12 +31,13 @@ class ClipPipeline(Pipeline):
 
     def __init__(self, made: "tfds.core.DatasetBuilder | Sequence[tfds.core.DatasetBuilder]", recipe: Recipe) -> None:
         super().__init__(made, recipe)
+        known = [*dict.fromkeys(name for made in self.builders for name in class_names(made)), "default"]
         for name in self.windows.overlap:
-            if name not in (*self.class_names, "default"):
+            if name not in known:
                 raise InputError(
                     "data.clips.overlap names a class that there is not",
                     received=name,
-                    action=f"Known: {', '.join((*self.class_names, 'default'))}.",
+                    action=f"Known: {', '.join(known)}.",
                 )
 
     @property
@@ -73,14 +75,14 @@ class ClipPipeline(Pipeline):
         size, (count, height, width, channels) = tf.shape(frames)[0], frames.shape[1:]
         shown = mask[:, :, None, None, None]
         # Contrast changes about the mean of a clip, in which black frames must not count.
-        frames = tf.where(shown, frames, _mean_of_shown(frames, shown))
+        filled = tf.where(shown, frames, _mean_of_shown(frames, shown))
         # As one image of T * C channels a clip: what is drawn for it holds for all of its frames.
-        side_by_side = tf.reshape(tf.transpose(frames, (0, 2, 3, 1, 4)), (size, height, width, count * channels))
+        side_by_side = tf.reshape(tf.transpose(filled, (0, 2, 3, 1, 4)), (size, height, width, count * channels))
         changed, _ = augment(
             side_by_side, tf.zeros([size], tf.int64), settings=self._recipe.augment, classes=1, seed=seed
         )
         apart = tf.transpose(tf.reshape(changed, (size, height, width, count, channels)), (0, 3, 1, 2, 4))
-        return self._named((tf.where(shown, apart, tf.zeros_like(apart)), mask), labels)
+        return self._named((tf.where(shown, apart, frames), mask), labels)
 
     def evaluation(self, split: str, *, batch_size: int | None = None) -> tf.data.Dataset:
         """Batches (inputs, labels) of every window of `split`, in reading order, unchanged."""

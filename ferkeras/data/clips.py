@@ -244,7 +244,7 @@ def _encoded_frames() -> Any:
 
 
 def _listed(counts: Counter[str]) -> str:
-    return ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
 
 
 def tfds_partial(names: Sequence[str]) -> Any:

@@ -199,9 +199,9 @@ class Pipeline(abc.ABC):
     def _examples(self, split: str, *, training: bool = False) -> tf.data.Dataset:
         key = (split, training and self._recipe.data.target in ("distribution", "drawn"))
         if key not in self._cached:
+            total = self.size(split) * self._example_bytes  # first, since it tells what is wrong with a split
             parts = [self._read(selection, training=key[1]) for selection in self._selections(split)]
             dataset = functools.reduce(tf.data.Dataset.concatenate, parts)
-            total = self.size(split) * self._example_bytes
             self._cached[key] = dataset.cache() if total <= CACHE_BYTES else dataset
         return self._cached[key]
 

@@ -22,12 +22,16 @@ DATASETS: dict[str, str] = {
         "fer2013",
         "fer_plus",
         "raf_db",
-        "tfeid",
-        "ck_plus",
-        "afew_va",
-        "afew",
         "affectnet",
+        "tfeid",
         "face_folder",
+        "ck_plus",
+        "disfa",
+        "mmi",
+        "afew",
+        "afew_va",
+        "aff_wild2",
+        "annotated_segments",
     )
 }
 

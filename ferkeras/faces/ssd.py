@@ -2,8 +2,8 @@
 
 Source: Liu et al., "SSD: single shot multibox detector", ECCV 2016, with the ten-layer residual network of OpenCV's
 samples (`res10_300x300_ssd_iter_140000.caffemodel` and `deploy.prototxt`, or `opencv_face_detector_uint8.pb` and
-`.pbtxt`). The files are not part of this package; what is written here was run on no real weights, only its reading of
-the output is tested.
+`.pbtxt`). The files are not part of this package; what is written here was never run on them, only on a tiny network of
+the tests with the same inputs and outputs.
 """
 
 from collections.abc import Sequence

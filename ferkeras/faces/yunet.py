@@ -1,8 +1,8 @@
 """YuNet, a small convolutional detector with five landmarks that OpenCV runs from a model file of the user's.
 
 Source: Wu, Peng & Yu, "YuNet: a tiny millisecond-level face detector", Machine Intelligence Research, 2023. The model
-file (`face_detection_yunet_*.onnx` of the OpenCV zoo) is not part of this package; what is written here was run on no
-real weights, only its reading of OpenCV's output is tested.
+file (`face_detection_yunet_*.onnx` of the OpenCV zoo) is not part of this package; what is written here was never run
+on it, only on a tiny network of the tests with the same inputs and outputs.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,12 @@ from ferkeras.faces.detection import Detector, Faces
 
 #: Least score, largest overlap that remains, and number of candidates that are compared.
 SCORE, OVERLAP, CANDIDATES = 0.6, 0.3, 1000
+#: Width in pixels to which the smallest wanted face may shrink: twice the 10 pixels from which on YuNet sees faces.
+SMALLEST = 20
 
 
 class YuNet:
-    """Finds faces of at least `min_face` pixels. Not to be called from two threads at once."""
+    """Finds faces of about `min_face` pixels and more. Not to be called from two threads at once."""
 
     name = "yunet"
 
@@ -35,8 +37,7 @@ class YuNet:
         found = []
         for image in images:
             height, width = image.shape[:2]
-            # YuNet sees faces from 10 pixels on: smaller pictures are enough for larger faces.
-            scale = min(1.0, 10 / self._min_face * 2)
+            scale = min(1.0, SMALLEST / self._min_face)
             shape = (max(1, round(width * scale)), max(1, round(height * scale)))
             small = cv2.resize(image, shape, interpolation=cv2.INTER_AREA) if scale < 1 else image
             try:

@@ -59,7 +59,7 @@ class Trainee:
         self.loss = make_loss(recipe.loss, class_counts=class_counts)
         self.optimizer.build(self.twin.trainable_variables)
         # With soft targets a hit is where the largest logit stands at the largest target.
-        soft = recipe.augment.mixes
+        soft = recipe.soft_targets
         kind = keras.metrics.CategoricalAccuracy if soft else keras.metrics.SparseCategoricalAccuracy
         accuracy = kind(name="accuracy")
         # jit_compile="auto" never compiles on a CPU, where XLA is the slower path, and does on an accelerator.

@@ -1,6 +1,6 @@
 """What a builder reads from the official files before a pixel is decoded: one record for each still or clip."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -102,8 +102,8 @@ class FrameFiles:
         stretch: Width of a pixel divided by its height: frames are widened by it.
     """
 
-    pictures: Sequence[Path | ZipMember | None]
-    index: Sequence[int]
+    pictures: Collection[Path | ZipMember | None]
+    index: Collection[int]
     fps: float
     stretch: float = 1.0
 
@@ -112,24 +112,24 @@ class FrameValues(Mapping[int, Any]):
     """Values of the frames 0, 1, 2, ... of a long clip, in an array: a dictionary would take many times the memory.
 
     Args:
-        values: (T, ...), one a frame.
+        array: (T, ...), one value a frame.
         hold: Whether the last value is also that of all frames after it.
     """
 
-    def __init__(self, values: np.ndarray, *, hold: bool = False) -> None:
-        self.values = values
+    def __init__(self, array: np.ndarray, *, hold: bool = False) -> None:
+        self.array = array
         self.hold = hold
 
     def __getitem__(self, frame: int) -> Any:
-        if frame < 0 or not len(self.values) or (frame >= len(self.values) and not self.hold):
+        if frame < 0 or not len(self.array) or (frame >= len(self.array) and not self.hold):
             raise KeyError(frame)
-        return self.values[min(frame, len(self.values) - 1)]
+        return self.array[min(frame, len(self.array) - 1)]
 
     def __iter__(self) -> Iterator[int]:
-        return iter(range(len(self.values)))
+        return iter(range(len(self.array)))
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.array)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -55,7 +55,8 @@ class _Reader:
                 return frame.image
             if frame.index > number:
                 break
-        raise InputError("The video has no such frame, or it is damaged", received=f"frame {number} of {self.path.name}")
+        received = f"frame {number} of {self.path.name}"
+        raise InputError("The video has no such frame, or it is damaged", received=received)
 
 
 @functools.lru_cache(maxsize=1)
