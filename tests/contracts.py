@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -104,17 +104,21 @@ def assert_gradients(model: keras.Model, inputs: np.ndarray) -> None:
         assert (variable.numpy() != old).any(), f"{variable.path} has no gradient"
 
 
-def check_model(model: keras.Model, *, folder: Path) -> None:
+def assert_named(model: keras.Model) -> None:
+    """No layer has the name that Keras would give it by itself: `conv2d`, `conv2d_7`."""
+    for layer in model.layers:
+        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+        assert not re.fullmatch(rf"({snake}|{type(layer).__name__.lower()})(_\d+)?", layer.name), layer.name
+
+
+def check_model(model: keras.Model, *, folder: Path, heads: Sequence[str] = ("emotion",)) -> None:
     """Names, endpoints, batch invariance, file round trip, dtypes and training of a still model."""
     shape = model.input.shape[1:]
     images = np.random.default_rng(0).integers(0, 256, (5, *shape)).astype("float32")
 
-    for layer in model.layers:
-        # What Keras would call it by itself: `conv2d`, `conv2d_7`.
-        snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
-        assert not re.fullmatch(rf"({snake}|{type(layer).__name__.lower()})(_\d+)?", layer.name), layer.name
+    assert_named(model)
     assert model.input.name == "image"
-    assert list(model.output) == ["emotion"]
+    assert list(model.output) == list(heads)
     feature_map = model.get_layer("feature_map").output
     assert len(feature_map.shape) == 4
     assert len(model.get_layer("features").output.shape) == 2
@@ -125,7 +129,7 @@ def check_model(model: keras.Model, *, folder: Path) -> None:
 
     before = [v.numpy() for v in model.variables]
     outputs = model(images, training=False)
-    assert keras.backend.standardize_dtype(outputs["emotion"].dtype) == "float32"
+    assert {keras.backend.standardize_dtype(tensor.dtype) for tensor in outputs.values()} == {"float32"}
     for variable, old in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable.numpy(), old, variable.path)
     size = max(1.0, float(np.abs(np.asarray(outputs["emotion"])).max()))  # rounding grows with the logits
@@ -138,16 +142,71 @@ def check_model(model: keras.Model, *, folder: Path) -> None:
     model.save(path)
     assert_close(keras.models.load_model(path, safe_mode=True)(images, training=False), outputs, atol=1e-5)
 
-    half = make_twin(model, dtype="mixed_bfloat16", fused=False)
-    logits = half(images, training=False)["emotion"]
-    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
-    spread = float(np.asarray(outputs["emotion"]).std())
-    assert_close(logits, outputs["emotion"], atol=0.1 * spread + 0.02)
-    half.compile(keras.optimizers.SGD(1e-3), {"emotion": _LOSS}, jit_compile=False)
-    assert np.isfinite(half.train_on_batch(images, targets_for(model, images)))
-    assert all(v.dtype == "float32" and np.isfinite(v.numpy()).all() for v in half.trainable_variables)
-
+    assert_trains_in_half(model, images, outputs)
     assert_trains(make_twin(model, dtype="float32", fused=False), images)
+
+
+def check_sequence_model(model: keras.Model, *, folder: Path, heads: Sequence[str]) -> None:
+    """What `check_model` holds of a still model, and that masked frames change nothing and the parts serve alone."""
+    shape = model.input["frames"].shape[2:]
+    frames = np.random.default_rng(0).integers(0, 256, (4, 5, *shape)).astype("float32")
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 1, 0], [1, 0, 0, 0, 0]], bool)
+    clips = {"frames": frames, "frame_mask": mask}
+    encoder, temporal = model.get_layer("encoder"), model.get_layer("temporal")
+
+    for part in (model, encoder, temporal):
+        assert_named(part)
+    assert {name: tensor.name for name, tensor in model.input.items()} == {x: x for x in ("frame_mask", "frames")}
+    assert list(model.output) == list(temporal.output) == list(heads)
+    assert set(model.output_names) == set(heads)
+    assert_scales_pixels(encoder)
+
+    before = [v.numpy() for v in model.variables]
+    outputs = model(clips, training=False)
+    assert {keras.backend.standardize_dtype(tensor.dtype) for tensor in outputs.values()} == {"float32"}
+    for variable, old in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), old, variable.path)
+    assert not np.allclose(arrays(outputs)[0].sum(axis=-1), 1.0), "probabilities, not logits"
+    assert_close(model({"frames": frames.astype("uint8"), "frame_mask": mask}, training=False), outputs)
+
+    vectors = np.stack([encoder(clip, training=False) for clip in frames])
+    assert_close(temporal({"features": vectors, "frame_mask": mask}, training=False), outputs, atol=1e-5)
+    for index, valid in enumerate(mask):  # alone, and without the frames that do not count
+        short = {"frames": frames[index : index + 1, valid], "frame_mask": np.ones((1, valid.sum()), bool)}
+        kept = {head: np.asarray(logits)[index] for head, logits in outputs.items()}
+        kept = {head: logits[valid] if logits.ndim == 2 else logits for head, logits in kept.items()}
+        assert_close(model(short, training=False), {head: logits[None] for head, logits in kept.items()}, atol=1e-5)
+    garbage = {"frames": np.where(mask[..., None, None, None], frames, np.float32(3e38)), "frame_mask": mask}
+    for changed, same in zip(arrays(model(garbage, training=False)), arrays(outputs), strict=True):
+        np.testing.assert_array_equal(changed, same)
+
+    path = folder / "model.keras"
+    model.save(path)
+    assert_close(keras.models.load_model(path, safe_mode=True)(clips, training=False), outputs, atol=1e-5)
+
+    assert_trains_in_half(model, clips, outputs, eagerly=True)
+    twins = [make_twin(model, dtype="float32", fused=False) for _ in range(2)]
+    for twin, inputs in zip(twins, (clips, garbage), strict=True):
+        for layer in twin._flatten_layers():
+            if isinstance(layer, keras.layers.Dropout):
+                layer.rate = 0.0
+        assert_trains(twin, inputs, eagerly=True)
+    for variable, other in zip(*(twin.trainable_variables for twin in twins), strict=True):
+        np.testing.assert_array_equal(variable.numpy(), other.numpy(), variable.path)
+
+
+def assert_trains_in_half(model: keras.Model, inputs: Any, outputs: dict[str, Any], *, eagerly: bool = False) -> None:
+    """In mixed precision the logits are float32 and near those in float32, `outputs`, and a step leaves all finite.
+
+    `eagerly` saves the tracing, which for a loop over time takes longer than the step.
+    """
+    half = make_twin(model, dtype="mixed_bfloat16", fused=False)
+    for head, logits in half(inputs, training=False).items():
+        assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+        assert_close(logits, outputs[head], atol=0.1 * float(np.asarray(outputs[head]).std()) + 0.02)
+    half.compile(keras.optimizers.SGD(1e-3), losses_for(model), jit_compile=False, run_eagerly=eagerly)
+    assert np.isfinite(half.train_on_batch(inputs, targets_for(outputs))).all()
+    assert all(v.dtype == "float32" and np.isfinite(v.numpy()).all() for v in half.trainable_variables)
 
 
 def assert_scales_pixels(model: keras.Model) -> None:
@@ -160,9 +219,19 @@ def assert_scales_pixels(model: keras.Model) -> None:
             assert np.abs(np.asarray(scaled)).max() < 4, f"{layer.name} does not scale"
 
 
-def targets_for(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
-    """Some labels, all classes in turn."""
-    return {"emotion": np.arange(len(images)) % model.output["emotion"].shape[-1]}
+def losses_for(model: keras.Model) -> dict[str, keras.losses.Loss]:
+    """Squared error for a head of one number, cross-entropy for one of classes."""
+    return {k: keras.losses.MeanSquaredError() if v.shape[-1] == 1 else _LOSS for k, v in model.output.items()}
+
+
+def targets_for(outputs: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Targets that `outputs` could have: all classes in turn, or numbers where there is one output."""
+    targets = {}
+    for head, logits in outputs.items():
+        *shape, classes = logits.shape
+        labels = np.arange(np.prod(shape)).reshape(shape)
+        targets[head] = labels % classes if classes > 1 else (labels[..., None] % 3 - 1).astype("float32")
+    return targets
 
 
 def inputs_of(layer: keras.layers.Layer) -> list[keras.KerasTensor]:
@@ -170,20 +239,21 @@ def inputs_of(layer: keras.layers.Layer) -> list[keras.KerasTensor]:
     return [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
 
 
-def assert_trains(model: keras.Model, images: np.ndarray) -> None:
+def assert_trains(model: keras.Model, inputs: Any, *, eagerly: bool = False) -> None:
     """A step moves every trainable weight but one kind, and the moving statistics.
 
     The bias of a layer whose output goes to batch normalisation is subtracted there again with the mean: its true
     gradient is zero and what is left of it is rounding, thousands of times smaller than that of its kernel.
     """
-    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    layers = list(model._flatten_layers())  # those of models inside it too
+    norms = [x for x in layers if isinstance(x, keras.layers.BatchNormalization)]
     normalised = {id(tensor) for norm in norms for tensor in inputs_of(norm)}
-    convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D) and x.use_bias]
+    convolutions = [x for x in layers if isinstance(x, keras.layers.Conv2D) and x.use_bias]
     without_gradient = {x.bias.path for x in convolutions if id(x.output) in normalised}
     old = {v.path: v.numpy() for v in model.weights}
     rate = 1e-2  # of plain gradient descent, whose steps show the size of the gradient
-    model.compile(keras.optimizers.SGD(rate), {"emotion": _LOSS}, jit_compile=False)
-    model.train_on_batch(images, targets_for(model, images))
+    model.compile(keras.optimizers.SGD(rate), losses_for(model), jit_compile=False, run_eagerly=eagerly)
+    model.train_on_batch(inputs, targets_for(model(inputs, training=False)))
     moved = {v.path: float(np.abs(v.numpy() - old[v.path]).max()) / rate for v in model.weights}
     for path, distance in moved.items():
         if path in without_gradient:

@@ -267,7 +267,7 @@ def test_folds_and_targets_without_classes(data_dir: Path) -> None:
     by_clip = open_tiny(data_dir, group="clip_id")
     found = [{clip for clip, *_ in rows(by_clip.evaluation(f"train@{fold}/8"))} for fold in (0, 1, 4)]
     assert found == [{0}, {1}, {4}]
-    with pytest.raises(InputError, match="overlap names a class that there is not. Received: joy. Known: happy, neutr"):
+    with pytest.raises(InputError, match=r"overlap names a class that there is not\. Received: joy\. Known: happy"):
         open_tiny(data_dir, clips=ClipWindows(overlap={"joy": 0.5}))
 
 

@@ -52,6 +52,7 @@ def seed(model: keras.Model, images: np.ndarray) -> None:
     First weights would prove little: with some backbones they give logits of 1e-7, a spatial transformer begins with
     the identity, and every normalisation with zeros and ones.
     """
+    keras.utils.set_random_seed(0)  # stochastic depth draws in training, and the moving statistics follow
     for index, weight in enumerate(model.weights):
         # By number: keras.applications leaves some layers to the names that Keras counts up from model to model.
         weight.assign(path_seeded(f"{index}/{weight.name}", tuple(weight.shape)))

@@ -193,9 +193,8 @@ def test_training_on_a_mixture_and_on_distributions(tiny_recipe: Recipe, data_di
 
 
 def test_one_data_set_in_two_parts(tiny_recipe: Recipe, data_dir: Path) -> None:
-    halves = Data(
-        "tiny_faces/subjects", "train[:50%]", parts=(Part("tiny_faces/subjects", "train[50%:]", ""),), image_size=(32, 32)
-    )
+    other = Part("tiny_faces/subjects", "train[50%:]", "")
+    halves = Data("tiny_faces/subjects", "train[:50%]", parts=(other,), image_size=(32, 32))
     data = open_data(resolve(dataclasses.replace(tiny_recipe, data=halves)), data_dir=data_dir)
     assert data.size("train[:50%]") == 50
     assert sorted(index for index, _ in drawn(data)) == list(range(50))

@@ -44,6 +44,15 @@ PARAMETERS: dict[str, tuple[int, int]] = {
     "efficientnet_b2": (7_710_857, 7_778_425),
     "convnext_tiny": (27_825_511, 27_825_511),
     "convnext_small": (49_460_071, 49_460_071),
+    "xception_dense": (23_562_027, 23_616_555),
+    "xception_lstm": (23_758_507, 23_813_035),
+    "xception_deep_lstm": (23_890_091, 23_944_619),
+    "xception_bilstm": (24_087_083, 24_141_611),
+    "xception_gru": (23_676_843, 23_731_371),
+    "efficientnet_va": (4_020_358, 4_062_374),
+    "efficientnet_lstm": (6_117_542, 6_159_558),
+    "efficientnet_b2_lstm": (9_942_060, 10_009_628),
+    "efficientnet_lstm_frames": (6_117_542, 6_159_558),
 }
 #: Trained parameters that the reports and papers print.
 PUBLISHED: dict[str, int] = {
@@ -145,14 +154,44 @@ def emonext_by_formula(name: str) -> int:
     return total + dense(last, 7)
 
 
+def backbone_of(name: str) -> str | None:
+    """The model of `WITH_THOUSAND_CLASSES` that `name` is or has for its backbone."""
+    if name.startswith("efficientnet"):
+        return "efficientnet_b2" if "b2" in name else "efficientnet_b0"
+    return "xception" if name.startswith("xception") else name if name in WITH_THOUSAND_CLASSES else None
+
+
+def lstm(inputs: int, hidden: int) -> int:
+    return 4 * hidden * (inputs + hidden + 1)
+
+
+def after_backbone(name: str, features: int) -> int:
+    """What stands on the pooled vector of the backbone."""
+    if name in WITH_THOUSAND_CLASSES:
+        return dense(features, 7)
+    if name == "efficientnet_va":
+        return dense(features, 8 + 2)
+    if name.startswith("efficientnet"):
+        return lstm(features, 256) + lstm(256, 256) + 2 * dense(256, 21)
+    if name == "xception_dense":
+        return dense(features, 1024, 512, 256, 3)
+    temporal = {
+        "xception_lstm": lstm(512, 128) + dense(128, 3),
+        "xception_deep_lstm": lstm(512, 128) + lstm(128, 128) + dense(128, 3),
+        "xception_bilstm": 2 * lstm(512, 128) + dense(256, 3),
+        "xception_gru": 3 * 128 * (512 + 128 + 2) + dense(128, 3),  # a bias for each of the two products
+    }
+    return dense(features, 1024, 512) + temporal[name]
+
+
 def by_formula(name: str) -> int:
-    """Trained parameters, from the definition."""
+    """Trained parameters, or with one of keras.applications for a backbone all, from the definition."""
     if name == "vgg16_bn":  # one normalisation for the two convolutions of a stage
         convolutions = sum(conv(a, b) for a, b in pairwise([3, 64, 64, 128, 128, 256, 256]))
         return convolutions + 2 * (64 + 128 + 256) + dense(8 * 8 * 256, 4096, 1024, 6)
-    if name in WITH_THOUSAND_CLASSES:
-        total, features = WITH_THOUSAND_CLASSES[name]
-        return total - dense(features, 1000) + dense(features, 7)  # all, not trained alone
+    if backbone := backbone_of(name):
+        total, features = WITH_THOUSAND_CLASSES[backbone]
+        return total - dense(features, 1000) + after_backbone(name, features)
     family = name.rstrip("0123456789").partition("_")[0].rstrip("0123456789")
     return {
         "vgg": vgg_by_formula,
@@ -170,11 +209,12 @@ def test_no_model_is_missing_from_the_table() -> None:
 def test_parameter_count(name: str) -> None:
     entry = MODELS[name]
     with keras.StatelessScope(initialize_variables=False):  # shapes without values: the largest has 1.4 GB of them
-        model = create_model(name, input_shape=entry.input_shape, classes=entry.classes)
+        shape = (entry.frames, *entry.input_shape) if entry.is_sequence else entry.input_shape
+        model = create_model(name, input_shape=shape, classes=entry.classes)
     keras.utils.clear_session()  # or the variables would be given values after all
     trained = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
     assert (trained, model.count_params()) == PARAMETERS[name]
-    assert by_formula(name) == (model.count_params() if name in WITH_THOUSAND_CLASSES else trained)
+    assert by_formula(name) == (model.count_params() if backbone_of(name) else trained)
     assert PUBLISHED.get(name, trained) == trained
     moving = {w.path for w in model.non_trainable_weights}
     assert all(path.rsplit("/")[-1] in ("moving_mean", "moving_variance") for path in moving)
@@ -186,6 +226,8 @@ THIN: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "xception": ({}, (71, 71, 1)),
     "efficientnet_b0": ({}, (32, 32, 3)),
     "efficientnet_b2": ({}, (32, 32, 1)),
+    "xception_dense": ({"backbone": "small_cnn", "width": 0.25}, (32, 32, 3)),
+    "efficientnet_va": ({"backbone": "small_cnn", "width": 0.25}, (32, 32, 1)),
 }
 THIN_FAMILY: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "vgg": ({"width": 0.125}, (48, 48, 1)),
@@ -197,7 +239,8 @@ THIN_FAMILY: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
 }
 #: Those left out differ from one that is here in widths and numbers alone, which the table holds.
 LARGER = {"emonext_small", "emonext_base", "emonext_large", "emonext_xlarge", "convnext_small", "efficientnet_b2"}
-CONTRACTED = [name for name in MODELS if name not in LARGER]
+#: For sequence models see `test_sequence_models.py`.
+CONTRACTED = [name for name in MODELS if name not in LARGER and not MODELS[name].is_sequence]
 
 
 def thin(name: str) -> keras.Model:
@@ -216,7 +259,7 @@ def thin(name: str) -> keras.Model:
 
 @pytest.mark.parametrize("name", CONTRACTED)
 def test_contract(name: str, tmp_path: Path) -> None:
-    check_model(thin(name), folder=tmp_path)
+    check_model(thin(name), folder=tmp_path, heads=MODELS[name].heads)
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((64, 64, 3), 2), ((32, 40, 1), 8), ((112, 112, 3), 7)])

@@ -60,7 +60,8 @@ SMALL: dict[str, Case] = {
 #: network is another one than in training, and it is in training that it fits.
 JUDGED_IN_TRAINING = {"vgg16_bn"}
 
-LEFT_OUT = {"emonext_base", "emonext_large", "emonext_xlarge"}
+#: The first three by memory; FER2013 has no valence and arousal for the last.
+LEFT_OUT = {"emonext_base", "emonext_large", "emonext_xlarge", "efficientnet_va"}
 
 
 def published(name: str) -> Case:
@@ -74,7 +75,7 @@ def published(name: str) -> Case:
     if name.startswith(("emonext", "convnext")):
         return Case((48, 48, 3), learning_rate=1e-4)
     if name.startswith(("efficientnet", "xception")):
-        side = 71 if name == "xception" else 32
+        side = 71 if name.startswith("xception") else 32
         return Case((side, side, 3), learning_rate=1e-3 if side == 32 else 3e-4)
     return Case(entry.input_shape, learning_rate=3e-4)
 
@@ -131,6 +132,8 @@ def test_a_small_one_of_each_family_fits_64_faces(name: str, faces: tuple[np.nda
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in MODELS if name not in LEFT_OUT])
+@pytest.mark.parametrize(
+    "name", [name for name, entry in MODELS.items() if name not in LEFT_OUT and not entry.is_sequence]
+)
 def test_published_width_fits_64_faces(name: str, faces: tuple[np.ndarray, np.ndarray]) -> None:
     assert fit(name, published(name), faces) > ENOUGH

@@ -1,6 +1,7 @@
 """Lists the models: parameters, arithmetic, input and source, each row as it is computed.
 
-FLOPs are those of one image, two for each multiply-add; papers often print multiply-adds under that name.
+FLOPs are those of one image, or of one clip of T frames for a sequence model, two for each multiply-add; papers often
+print multiply-adds under that name.
 """
 
 import argparse
@@ -15,6 +16,7 @@ HEAD = ("model", "trainable", "all", "GFLOPs", "input", "classes", "source", "wh
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all models")
     parser.add_argument("--input", type=image_shape, metavar="HxWxC", help="default: each model's published one")
+    parser.add_argument("--frames", type=int, metavar="T", help="of sequence models' clips; default: 16")
     parser.add_argument("--classes", type=int, metavar="K", help="default: each model's published number")
 
 
@@ -27,14 +29,17 @@ def run(args: argparse.Namespace) -> None:
     from ferkeras.models.flops import multiply_adds
 
     sources = max(len(MODELS[name].source) for name in names)
-    form = f"{{:<{max(map(len, names))}}}  {{:>11}}  {{:>11}}  {{:>7}}  {{:<9}}  {{:>7}}  {{:<{sources}}}  {{}}"
+    form = f"{{:<{max(map(len, names))}}}  {{:>11}}  {{:>11}}  {{:>7}}  {{:<12}}  {{:>7}}  {{:<{sources}}}  {{}}"
     print("Parameters: trainable (what papers give), and all with moving statistics where there are some.")
-    print("GFLOPs: 10^9 operations for one image, two per multiply-add (papers often give multiply-adds).\n")
+    print("GFLOPs: 10^9 operations for one image, two per multiply-add (papers often give multiply-adds).")
+    print("Those of a sequence model, whose input is TxHxWxC, are for all T frames of a clip.\n")
     print(form.format(*HEAD))
     refused = []
     for name in names:
         entry = MODELS[name]
-        shape = args.input or entry.input_shape
+        shape: tuple[int | None, ...] = args.input or entry.input_shape
+        if entry.is_sequence:
+            shape = (entry.frames if args.frames is None else args.frames, *shape)
         classes = entry.classes if args.classes is None else args.classes
         try:
             with keras.StatelessScope(initialize_variables=False):  # shapes are all that is asked for

@@ -3,6 +3,7 @@
 from ferkeras.layers.additive_attention import AdditiveAttention
 from ferkeras.layers.affine_sampler import AffineSampler
 from ferkeras.layers.attention_variance import AttentionVariance
+from ferkeras.layers.fold_frames import FoldFrames, UnfoldFrames
 from ferkeras.layers.layer_scale import LayerScale
 from ferkeras.layers.squeeze_excitation import SqueezeExcitation
 from ferkeras.layers.stochastic_depth import StochasticDepth
@@ -11,7 +12,9 @@ __all__ = [
     "AdditiveAttention",
     "AffineSampler",
     "AttentionVariance",
+    "FoldFrames",
     "LayerScale",
     "SqueezeExcitation",
     "StochasticDepth",
+    "UnfoldFrames",
 ]

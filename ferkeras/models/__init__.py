@@ -25,19 +25,32 @@ class Entry:
     input_shape: tuple[int, int, int] = (48, 48, 1)
     """H, W, C of the published network, the default of `ferkeras models`."""
     classes: int = 7
-    """K of the published network."""
+    """K of the published network, in each head that has classes."""
+    frames: int | None = None
+    """T of a sequence model's clips, likewise a default alone; None for a model of still images."""
+    heads: tuple[str, ...] = ("emotion",)
+    """Names of the outputs."""
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether its input is a clip (T, H, W, C) rather than an image (H, W, C)."""
+        return self.frames is not None
 
 
 _VGG = "ferkeras.models.vgg:vgg"
 _GIMEFIVE = "ferkeras.models.gimefive:gimefive"
 _EMONEXT = "ferkeras.models.emonext:emonext"
 _IMAGENET = "ferkeras.models.imagenet:imagenet_classifier"
+_XCEPTION_LSTM = "ferkeras.models.xception_lstm:xception_lstm"
+_EFFICIENTNET_LSTM = "ferkeras.models.efficientnet_lstm:efficientnet_lstm"
 
 _SIMONYAN = "Simonyan & Zisserman, ICLR 2015"
 _REPORT = "VGG-LSTM-attention report on FER2013"
 _SE_REPORT = "SE-CNN report (GiMeFive)"
 _EL_BOUDOURI = "El Boudouri & Bohi, MMSP 2023"
 _LIU = "Liu et al., CVPR 2022"
+_XCEPTION_REPORT = "Xception-LSTM report on segments"
+_VA_REPORT = "EfficientNet-LSTM report on AFEW-VA"
 
 
 def _vgg(about: str, source: str, **options: Any) -> Entry:
@@ -60,6 +73,15 @@ def _convnext(size: str) -> Entry:
 
 def _imagenet(about: str, source: str, *, backbone: str, side: int) -> Entry:
     return Entry(_IMAGENET, f"{about} of keras.applications", source, {"backbone": backbone}, (side, side, 3))
+
+
+def _xception_lstm(about: str, **options: Any) -> Entry:
+    return Entry(_XCEPTION_LSTM, about, _XCEPTION_REPORT, options, (224, 224, 3), 3, frames=16)
+
+
+def _efficientnet_lstm(about: str, side: int = 224, **options: Any) -> Entry:
+    heads = ("valence", "arousal")
+    return Entry(_EFFICIENTNET_LSTM, about, _VA_REPORT, options, (side, side, 3), 21, frames=16, heads=heads)
 
 
 MODELS: dict[str, Entry] = {
@@ -125,6 +147,30 @@ MODELS: dict[str, Entry] = {
     "efficientnet_b2": _imagenet("EfficientNet-B2", "Tan & Le, ICML 2019", backbone="efficientnet_b2", side=260),
     "convnext_tiny": _convnext("tiny"),
     "convnext_small": _convnext("small"),
+    "xception_dense": Entry(
+        "ferkeras.models.xception_lstm:xception_dense",
+        "Xception and dense layers of 1024, 512 and 256: the frame classifier of the next four",
+        _XCEPTION_REPORT,
+        input_shape=(224, 224, 3),
+        classes=3,
+    ),
+    "xception_lstm": _xception_lstm("Xception per frame, an LSTM over the frames, last state"),
+    "xception_deep_lstm": _xception_lstm("the same with two LSTM layers", depth=2),
+    "xception_bilstm": _xception_lstm("the same with a bidirectional LSTM", bidirectional=True),
+    "xception_gru": _xception_lstm("the same with a GRU, not in the report", cell="gru"),
+    "efficientnet_va": Entry(
+        "ferkeras.models.efficientnet_lstm:efficientnet_va",
+        "EfficientNet-B0 for eight emotions, and valence and arousal as numbers",
+        "Savchenko, CVPRW 2022",
+        input_shape=(224, 224, 3),
+        classes=8,
+        heads=("emotion", "valence", "arousal"),
+    ),
+    "efficientnet_lstm": _efficientnet_lstm("EfficientNet-B0 per frame, two LSTM layers, last state"),
+    "efficientnet_b2_lstm": _efficientnet_lstm("the same with EfficientNet-B2", 260, backbone="efficientnet_b2"),
+    "efficientnet_lstm_frames": _efficientnet_lstm(
+        "EfficientNet-B0-LSTM, valence and arousal per frame", per_frame=True
+    ),
 }
 
 
@@ -132,14 +178,20 @@ def create_model(
     name: str,
     options: Mapping[str, Any] | None = None,
     *,
-    input_shape: tuple[int, ...],
+    input_shape: tuple[int | None, ...],
     classes: int,
     pretrained: bool = True,
 ) -> "keras.Model":
     """Builds the model `name` with `options` over its variant's own, in float32.
 
-    Without `pretrained` an option `weights`, where first weights come from, is left aside: for a model whose weights
-    are not used or come from elsewhere.
+    Without `pretrained` the options `weights` and `encoder_weights`, where first weights come from, are left aside: for
+    a model whose weights are not used or come from elsewhere.
+
+    Args:
+        name: In `MODELS`.
+        options: Arguments of the model's function.
+        input_shape: H, W, C of a still model; T, H, W, C of a sequence model, T possibly None.
+        classes: K.
 
     Raises:
         InputError: for an unknown name or option (with a suggestion) or a value that the model refuses.
@@ -149,6 +201,9 @@ def create_model(
         hint = f"Did you mean {close[0]}?" if close else "`ferkeras models` lists them."
         raise InputError("Unknown model", received=name, action=hint)
     entry = MODELS[name]
+    wanted = "a sequence model: T, H, W, C" if entry.is_sequence else "a model of still images: H, W, C"
+    if len(input_shape) != 3 + entry.is_sequence:
+        raise InputError(f"{name} is {wanted}", received="x".join(map(str, input_shape)))
     module, _, function_name = entry.function.partition(":")
     function = getattr(importlib.import_module(module), function_name)
     known = [p for p in inspect.signature(function).parameters if p not in ("input_shape", "classes", "name")]
@@ -159,7 +214,8 @@ def create_model(
             raise InputError(f"Unknown option model.options.{key} of {name}", action=hint)
     merged = {**entry.options, **(options or {})}
     if not pretrained:
-        merged.pop("weights", None)
+        for key in ("weights", "encoder_weights"):
+            merged.pop(key, None)
     try:
         return function(**merged, input_shape=tuple(input_shape), classes=classes, name=name)
     except (TypeError, ValueError) as error:

@@ -64,29 +64,39 @@ def imagenet_classifier(
     Raises:
         ValueError: for an unknown backbone, a shape that does not fit, or weights that cannot be had.
     """
-    if backbone not in BACKBONES:
-        raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}. Received: backbone={backbone!r}.")
-    kind = BACKBONES[backbone]
-    if min(input_shape[:2]) < kind.least_side or input_shape[2] not in (1, 3):
-        raise ValueError(
-            f"{backbone} takes sides of at least {kind.least_side} and 1 or 3 channels. Received: {input_shape}."
-        )
     image = keras.Input(input_shape, name="image")
-    symmetric = kind.pixels == "symmetric"
-    x = layers.Rescaling(1 / 127.5 if symmetric else 1 / 255, offset=-1.0 if symmetric else 0.0, name="scale")(image)
-    if input_shape[2] == 1:
-        x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
-    if not symmetric:
-        variance = np.square(IMAGENET_DEVIATION).tolist()
-        x = layers.Normalization(mean=list(IMAGENET_MEAN), variance=variance, name="imagenet_pixels")(x)
-    body = _body(kind, weights, side=input_shape[:2])
-    body.trainable = not freeze
-    x = layers.Activation("linear", name="feature_map")(body(x))
+    x = imagenet_map(image, backbone=backbone, weights=weights, freeze=freeze)
     x = layers.GlobalAveragePooling2D(name="features")(x)
     if dropout:
         x = layers.Dropout(dropout, name="head_dropout")(x)
     logits = layers.Dense(classes, dtype="float32", name="emotion")(x)
     return keras.Model(image, {"emotion": logits}, name=name or backbone)
+
+
+def imagenet_map(
+    image: keras.KerasTensor, *, backbone: str, weights: str | None = None, freeze: bool = False
+) -> keras.KerasTensor:
+    """Pixels (B, H, W, C) in [0, 255] to the last map of a backbone, layer `feature_map` (B, H/32, W/32, D).
+
+    Arguments and errors as in `imagenet_classifier`.
+    """
+    if backbone not in BACKBONES:
+        raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}. Received: backbone={backbone!r}.")
+    kind, (height, width, channels) = BACKBONES[backbone], image.shape[1:]
+    if min(height, width) < kind.least_side or channels not in (1, 3):
+        raise ValueError(
+            f"{backbone} takes sides of at least {kind.least_side} and 1 or 3 channels. Received: {image.shape[1:]}."
+        )
+    symmetric = kind.pixels == "symmetric"
+    x = layers.Rescaling(1 / 127.5 if symmetric else 1 / 255, offset=-1.0 if symmetric else 0.0, name="scale")(image)
+    if channels == 1:
+        x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
+    if not symmetric:
+        variance = np.square(IMAGENET_DEVIATION).tolist()
+        x = layers.Normalization(mean=list(IMAGENET_MEAN), variance=variance, name="imagenet_pixels")(x)
+    body = _body(kind, weights, side=(height, width))
+    body.trainable = not freeze
+    return layers.Activation("linear", name="feature_map")(body(x))
 
 
 def _body(kind: _Backbone, weights: str | None, *, side: tuple[int, int]) -> keras.Model:
