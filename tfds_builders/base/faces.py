@@ -8,12 +8,12 @@ from typing import Literal
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
+
+from ferkeras.errors import InputError
 from ferkeras.faces.align import Alignment
 from ferkeras.faces.choice import choose
 from ferkeras.faces.detection import Detector, create_detector
 from ferkeras.faces.landmarks68 import five_points
-
-from ferkeras.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
