@@ -1,4 +1,4 @@
-"""What tests share: quiet TensorFlow, reproducible Hypothesis, real data where there is some, a tiny data set."""
+"""What tests share: quiet TensorFlow, real data where there is some, a tiny data set."""
 
 import os
 from collections.abc import Iterator
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
 
 from ferkeras.recipe import Augment, Data, Model, Optimizer, Recipe
 
@@ -14,10 +13,6 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # read when TensorFlow is imported, which no line above does
-
-# The same examples in every run, and no failure because a machine is busy.
-settings.register_profile("ferkeras", derandomize=True, deadline=None)
-settings.load_profile("ferkeras")
 
 _DATASETS = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 FER2013_DIR = Path(os.environ.get("FERKERAS_DATASETS", _DATASETS)) / "fer2013"

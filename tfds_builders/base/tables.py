@@ -45,6 +45,8 @@ def read_lines(file: Path | ZipMember) -> Iterator[tuple[str, str]]:
                     yield where, text
     except UnicodeDecodeError as error:
         raise InputError(f"{name}, line {number} is no text in UTF-8", received=str(error)) from error
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file {name}", received=str(file), action="Check the path.") from error
     except (*DAMAGED, KeyError) as error:
         raise InputError(f"{name} cannot be read to its end", received=str(error), action="Fetch it again.") from error
 

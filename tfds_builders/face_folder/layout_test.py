@@ -110,7 +110,7 @@ def test_broken_exclusions(text: str, expected: str, tmp_path: Path) -> None:
 
 def test_missing_exclusions(tmp_path: Path) -> None:
     write_files(tmp_path, plain())
-    assert "no.csv cannot be read" in message(tmp_path, exclude=tmp_path / "no.csv")
+    assert "There is no file no.csv" in message(tmp_path, exclude=tmp_path / "no.csv")
 
 
 @pytest.mark.parametrize(

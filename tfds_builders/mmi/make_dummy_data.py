@@ -81,7 +81,7 @@ def avi(session: DummySession) -> bytes:
     return encoded_video(frames, fps=FPS)
 
 
-def session_xml(*views: int) -> str:
+def session_xml(*views: int | str) -> str:
     tracks = "".join(f'<track trackNumber="{n}" view="{view}"/>' for n, view in enumerate(views, start=1))
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<session>{tracks}</session>\n'
 

@@ -21,12 +21,12 @@ MAX_BYTES, MOST_FRAMES = 1024**2, 100_000
 
 
 def read_views(file: File) -> set[int]:
-    """The views of the tracks in `session.xml`, usually one.
+    """The views of the tracks in `session.xml`, usually one; a track of sound has none.
 
     Raises:
-        InputError: naming the file, if it has no track or a track without a known view.
+        InputError: naming the file, if no track has a view, or a track has an unknown one.
     """
-    views = [track.get("view", "") for track in _elements(_read(file), "track")]
+    views = [track.get("view", "") for track in _elements(_read(file), "track") if "view" in track.attrib]
     if not views or not set(views) <= {str(view) for view in (FRONTAL, PROFILE, DUAL)}:
         raise InputError(f"MMI: {_name(file)} should have tracks with the view 0, 1 or 2", received=str(views))
     return {int(view) for view in views}
@@ -103,7 +103,7 @@ class _Plain(ET.TreeBuilder):
     """Refuses document types: they can define entities that fill the memory or name other files."""
 
     def doctype(self, name: str, pubid: str, system: str) -> None:
-        raise InputError("An XML file of MMI has no document type", received=name)
+        raise ValueError(f"a document type, {name}, which no file of MMI has")
 
 
 def _read(file: File) -> ET.Element:

@@ -26,6 +26,7 @@ def write(file: Path, content: str | bytes) -> Path:
 def test_views_and_emotions(file: Path) -> None:
     assert read_views(write(file, session_xml(0))) == {0}
     assert read_views(write(file, session_xml(0, 1))) == {0, 1}
+    assert read_views(write(file, session_xml(2).replace("</session>", "<track/></session>"))) == {2}, "a sound track"
     assert read_emotion(write(file, emotion_xml(4))) == 4
     assert read_emotion(write(file, emotion_xml(4, 4))) == 4
     assert read_emotion(write(file, emotion_xml(11))) == 11
@@ -58,6 +59,7 @@ def test_the_apex_is_the_middle_of_the_longest_stay(phases: list[int], apex: int
     [
         (read_views, session_xml(), r"106/x\.xml should have tracks with the view 0, 1 or 2"),
         (read_views, session_xml(3), "should have tracks with the view"),
+        (read_views, session_xml(0, ""), "should have tracks with the view"),
         (read_views, "<session><track/></session>", "should have tracks with the view"),
         (read_emotion, emotion_xml("happy"), r"106/x\.xml should have one code of an emotion\. Received: happy"),
         (read_emotion, emotion_xml(0), "should have one code"),
@@ -93,7 +95,7 @@ def test_a_bad_file_is_an_error_with_its_name(read: object, content: str | bytes
 )
 def test_document_types_are_refused(definition: str, encoding: str, file: Path) -> None:
     text = f'<!DOCTYPE x [{definition}]><x><Metatag Name="Emotion" Value="4"/>&b;</x>'
-    with pytest.raises(InputError, match="has no document type"):
+    with pytest.raises(InputError, match=r"106/x\.xml cannot be read\. Received: a document type, x"):
         read_emotion(write(file, text.encode(encoding)))
 
 
