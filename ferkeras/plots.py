@@ -58,7 +58,7 @@ def plot_curves(
     epochs = _column(history, "epoch")
     epochs = np.where(np.isnan(epochs), np.arange(1, len(history) + 1), epochs)
 
-    figure = _figure(width=4.6 * len(panels), height=4.2)
+    figure = new_figure(width=4.6 * len(panels), height=4.2)
     figure.suptitle(f"Training curves, n = {len(history)} epochs", fontsize=TITLE_SIZE)
     for axes, (name, training, validation) in zip(_axes(figure, len(panels)), panels, strict=True):
         marker = "o" if len(history) <= 30 else ""
@@ -73,9 +73,9 @@ def plot_curves(
         if name == "learning_rate" and np.all(training[np.isfinite(training)] > 0):
             axes.set_yscale("log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-        _label(axes, "Epoch", name.replace("_", " ").capitalize())
+        label_axes(axes, "Epoch", name.replace("_", " ").capitalize())
         axes.grid(alpha=0.3)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_confusion_matrix(matrix: ArrayLike, names: Sequence[str], path: str | Path) -> None:
@@ -99,7 +99,7 @@ def plot_confusion_matrix(matrix: ArrayLike, names: Sequence[str], path: str | P
     support = counts.sum(axis=1, keepdims=True)
     shares = np.where(support > 0, counts / np.maximum(support, 1), np.nan)
 
-    figure = _figure(width=2.6 + 0.8 * classes, height=1.8 + 0.72 * classes)
+    figure = new_figure(width=2.6 + 0.8 * classes, height=1.8 + 0.72 * classes)
     axes = figure.add_subplot()
     axes.set_facecolor("#E5E5E5")
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
@@ -119,11 +119,11 @@ def plot_confusion_matrix(matrix: ArrayLike, names: Sequence[str], path: str | P
     axes.set_xticks(range(classes), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(classes), [f"{name} ({int(n):,})" for name, n in zip(names, support[:, 0], strict=True)])
     axes.set_title(f"Confusion matrix, n = {int(counts.sum()):,}", fontsize=TITLE_SIZE, pad=10)
-    _label(axes, "Predicted class", "True class (examples)")
+    label_axes(axes, "Predicted class", "True class (examples)")
     bar = figure.colorbar(image, ax=axes, format=PercentFormatter(xmax=1, decimals=0))
     bar.set_label("Share of the true class", fontsize=LABEL_SIZE)
     bar.ax.tick_params(labelsize=TICK_SIZE)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_reliability(bins: Sequence[Mapping[str, Any]], ece: float, path: str | Path) -> None:
@@ -151,7 +151,7 @@ def plot_reliability(bins: Sequence[Mapping[str, Any]], ece: float, path: str | 
     width = 1 / len(bins)
     centres = (np.arange(len(bins)) + 0.5) * width
 
-    figure = _figure(width=5.6, height=6.4)
+    figure = new_figure(width=5.6, height=6.4)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     upper.bar(centres, accuracy, width=width, color=BLUE, edgecolor="white", label="accuracy")
     upper.bar(
@@ -168,12 +168,12 @@ def plot_reliability(bins: Sequence[Mapping[str, Any]], ece: float, path: str | 
     upper.set_title(f"Reliability, n = {int(count.sum()):,}, ECE = {ece:.1%}", fontsize=TITLE_SIZE, pad=10)
     upper.set(xlim=(0, 1), ylim=(0, 1))
     upper.legend(fontsize=TICK_SIZE, loc="upper left")
-    _label(upper, "", "Accuracy")
+    label_axes(upper, "", "Accuracy")
     lower.bar(centres, count, width=width, color=GREY, edgecolor="white")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     lower.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    _label(lower, "Confidence (highest probability)", "Examples")
-    _save(figure, path)
+    label_axes(lower, "Confidence (highest probability)", "Examples")
+    save_figure(figure, path)
 
 
 def plot_grid(
@@ -205,7 +205,7 @@ def plot_grid(
         raise InputError(f"The grid must have a trial with {quantity}, and a key", received=received)
     columns = min(len(keys), 4)
     lines = -(-len(keys) // columns)
-    figure = _figure(width=1.2 + 3.4 * columns, height=0.6 + 3.8 * lines)
+    figure = new_figure(width=1.2 + 3.4 * columns, height=0.6 + 3.8 * lines)
     drawn = np.isfinite(values)
     figure.suptitle(f"Grid, {drawn.sum()} of {len(rows)} trials", fontsize=TITLE_SIZE)
     panels = figure.subplots(lines, columns, sharey=True, squeeze=False)
@@ -225,11 +225,11 @@ def plot_grid(
         turn: dict[str, Any] = {"rotation": 30, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
         axes.set_xticks(range(len(texts)), texts, **turn)
         axes.set_xlim(-0.5, len(texts) - 0.5)
-        _label(axes, key, quantity.replace("val_", "validation ").capitalize() if axes in panels[:, 0] else "")
+        label_axes(axes, key, quantity.replace("val_", "validation ").capitalize() if axes in panels[:, 0] else "")
         axes.grid(alpha=0.3)
     handles, names = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=TICK_SIZE, frameon=False)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _column(rows: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64]:
@@ -237,7 +237,7 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str) -> NDArray[np.float64]
     return np.array([float("nan" if row.get(name) in (None, "") else row[name]) for row in rows])
 
 
-def _figure(*, width: float, height: float) -> Figure:
+def new_figure(*, width: float, height: float) -> Figure:
     """A figure of a size in inches that draws itself into memory."""
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(wspace=0.06))
     FigureCanvasAgg(figure)
@@ -248,13 +248,13 @@ def _axes(figure: Figure, columns: int) -> list[Axes]:
     return list(np.atleast_1d(figure.subplots(1, columns)))
 
 
-def _label(axes: Axes, x: str, y: str) -> None:
+def label_axes(axes: Axes, x: str, y: str) -> None:
     axes.set_xlabel(x, fontsize=LABEL_SIZE)
     axes.set_ylabel(y, fontsize=LABEL_SIZE)
     axes.tick_params(labelsize=TICK_SIZE)
 
 
-def _save(figure: Figure, path: str | Path) -> None:
+def save_figure(figure: Figure, path: str | Path) -> None:
     """Write the PNG file whole or not at all."""
     path = Path(path)
     if path.suffix.lower() != ".png":

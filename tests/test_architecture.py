@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 #: A module may import from its own level and those before it.
 LEVELS: list[set[str]] = [
     {"errors", "fields", "files", "labels", "recipe", "recipe_data"},
-    {"layers", "losses", "metrics", "plots", "recipes"},
+    {"layers", "losses", "metrics", "plots", "recipes"}
+    | {"valence_arousal", "affect_losses", "affect_metrics", "affect_report", "affect_plots"},
     {"models", "data", "faces", "pictures", "rows", "video"},
     {"runs", "modelcard"},
     {"training", "evaluation", "inference", "stn_sheet"},
