@@ -103,7 +103,9 @@ def test_ctrl_c_keeps_what_is_finished(tmp_path: Path) -> None:
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     code = "import sys; from ferkeras.cli.__main__ import main; sys.argv = ['ferkeras', *sys.argv[1:]]; main()"
-    slow = "import tfds_builders.base.work as w, time; s = w._store; w._store = lambda *a: (s(*a), time.sleep(2)); "
+    # A shell starts what it puts into the background deaf to Ctrl-C, and so are the children of that.
+    slow = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    slow += "import tfds_builders.base.work as w, time; s = w._store; w._store = lambda *a: (s(*a), time.sleep(2)); "
     process = subprocess.Popen(
         [sys.executable, "-c", slow + code, *words], cwd=ROOT, env=environment, stderr=subprocess.PIPE
     )

@@ -126,7 +126,11 @@ def fit(name: str, case: Case, faces: tuple[np.ndarray, np.ndarray]) -> float:
     return accuracy
 
 
-@pytest.mark.parametrize("name", SMALL)
+#: Run by default; the others are slow or have no layer that these do not have.
+QUICK = ("vgg11_lstm_attention", "gimefive4", "resnet18", "emonext_tiny")
+
+
+@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in SMALL])
 def test_a_small_one_of_each_family_fits_64_faces(name: str, faces: tuple[np.ndarray, np.ndarray]) -> None:
     assert fit(name, SMALL[name], faces) > ENOUGH
 

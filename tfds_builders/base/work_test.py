@@ -135,7 +135,9 @@ def test_a_damaged_mark_is_made_again(text: str, tmp_path: Path) -> None:
 
 def start(tmp_path: Path, *, workers: int) -> "subprocess.Popen[bytes]":
     """The work in another process, of a group of its own: 40 sources, of which two take a minute."""
+    # A shell starts what it puts into the background deaf to Ctrl-C, and so are the children of that.
     code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
         "from pathlib import Path; from tfds_builders.base.work_test import run; "
         f"run(Path({str(tmp_path)!r}), workers={workers}, count=40, slow=('20', '21'))"
     )
