@@ -9,10 +9,11 @@ import numpy as np
 
 from ferkeras.errors import InputError
 from ferkeras.faces.align import map_points
+from ferkeras.faces.choice import choose
 from ferkeras.faces.follow import follow
 from ferkeras.faces.landmarks68 import five_points
 from ferkeras.video import Frame, open_video
-from tfds_builders.base.faces import FaceSettings, colour, detector_of
+from tfds_builders.base.faces import GIVEN, FaceSettings, colour, detector_of, face_matrix
 from tfds_builders.base.pictures import load_picture
 from tfds_builders.base.source import ClipSource, FrameFiles, Skip, VideoPart
 from tfds_builders.base.videos import read_part, widened
@@ -95,15 +96,27 @@ def _aligned(frames: Iterable[Frame], source: ClipSource, settings: FaceSettings
     if settings.detector == "none":
         yield from _whole(frames, settings)
         return
+    if settings.detector == GIVEN:
+        yield from _by_given(frames, source.recording, settings)
+        return
     detector = detector_of(settings.detector, settings.model_file, settings.min_face)
     for followed in follow(frames, detector, rule=settings.choice, key_interval=settings.key_interval):
         if not followed.found:
             yield _no_face(followed.frame, settings, landmarks=FIVE)
             continue
-        known = not np.isnan(followed.landmarks).any()
-        alignment = settings.alignment
-        matrix = alignment.matrix(followed.landmarks) if known else alignment.box_matrix(followed.box)
+        matrix = face_matrix(settings.alignment, followed.box, followed.landmarks)
         yield _face(followed.frame, settings, matrix, followed.landmarks)
+
+
+def _by_given(frames: Iterable[Frame], recording: str, settings: FaceSettings) -> Iterator[AlignedFace]:
+    for frame in frames:
+        found = settings.given().faces(recording, frame=frame.index)
+        faces = choose(found, settings.choice, image_shape=frame.image.shape)
+        if not len(faces) or _is_missing(frame):
+            yield _no_face(frame, settings, landmarks=FIVE)
+            continue
+        matrix = face_matrix(settings.alignment, faces.boxes[0], faces.landmarks[0])
+        yield _face(frame, settings, matrix, faces.landmarks[0])
 
 
 def _aligned_by_landmarks(

@@ -163,3 +163,15 @@ def test_landmarks_of_the_data_set_align_without_a_detector(tmp_path: Path) -> N
     np.testing.assert_allclose(clip["landmarks"][0, [36, 42, 30, 48, 54]], Alignment().template, atol=0.1)
     for (x, y), grey in zip(Alignment().template.round().astype(int), MARKS, strict=True):
         assert abs(int(clip["frames"][0, y, x, 0]) - grey) <= 14
+
+
+def test_faces_of_a_file(video: Path, tmp_path: Path) -> None:
+    # The upper right quarter in frames 2 to 4, where another face is farther from the middle; nothing elsewhere.
+    rows = [f"elsewhere/a,32,0,16,16,{frame}" for frame in (2, 3, 4)] + ["elsewhere/a,0,0,4,4,3"]
+    (tmp_path / "boxes.csv").write_text("\n".join(["source,x,y,width,height,frame", *rows]) + "\n")
+    settings = FaceSettings(detector="boxes", model_file=str(tmp_path / "boxes.csv"), size=16)
+    (clip,) = results(VideoPart(video), settings)
+    assert clip["face_found"].tolist() == [False, False, True, True, True, *[False] * 5]
+    for time in (2, 3, 4):
+        assert np.abs(clip["frames"][time].astype(int) - QUARTERS[0, 1] - time).max() <= 6
+    assert not clip["frames"][5].any()

@@ -76,6 +76,8 @@ class OfficialBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         return dict(counts)
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
+        if self.builder_config.faces is not None:
+            self.builder_config.faces.check()
         # All labels are read and checked here, so that bad input ends before the first record is written.
         skips = SkipList()
         splits: dict[str, list[Any]] = {}
@@ -106,7 +108,6 @@ class OfficialBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     def _work(self, sources: list[Any]) -> work.Done:
         if self.workers is None or self.builder_config.faces is None:
             return self.make()
-        self.builder_config.faces.check()
         return work.run(sources, self.make(), folder=self._work_folder, workers=self.workers, unit=self.UNIT)
 
     @property

@@ -10,10 +10,12 @@ import pytest
 
 from ferkeras.errors import InputError
 from tfds_builders.afew.afew_dataset_builder import Builder as Clips
+from tfds_builders.base.faces import FaceSettings
 from tfds_builders.base.leaks import check_groups
 from tfds_builders.base.manual import find, relative, require
 from tfds_builders.base.skips import SkipList, read_skips
 from tfds_builders.base.source import ClipSource, FrameFiles, Skip, StillSource
+from tfds_builders.base.still_builder import still_results
 from tfds_builders.base.testing import build, record_bytes, stored
 from tfds_builders.ck_plus.ck_plus_dataset_builder import Builder as Stills
 
@@ -190,3 +192,16 @@ def test_require_tells_what_is_there_instead(tmp_path: Path) -> None:
     assert require([tmp_path / "a", tmp_path / "b"], title="X", what="a", root=tmp_path) == tmp_path / "a"
     with pytest.raises(InputError, match=r"X: the list is missing.*0\.txt, 1\.txt, .*4\.txt and 2 more"):
         require([], title="X", what="the list", root=tmp_path)
+
+
+def test_stills_with_the_faces_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "boxes.csv").write_text("source,x,y,width,height\n1,4,8,16,16\n")
+    settings = FaceSettings(detector="boxes", model_file=str(tmp_path / "boxes.csv"), size=16, channels=1)
+    (found,) = still_results(still("1"), settings=settings, channels=1)
+    np.testing.assert_array_equal(found["image"], still("1").picture[8:24, 4:20])
+    (skip,) = still_results(still("2"), settings=settings, channels=1)
+    assert skip.reason == "no face"
+    with pytest.raises(InputError, match=r"boxes needs a file\. Name it with --set faces\.model_file"):
+        FaceSettings(detector="boxes").check()
+    with pytest.raises(InputError, match=r"cannot be read\. Received: .*absent\.csv"):
+        FaceSettings(detector="boxes", model_file=str(tmp_path / "absent.csv")).check()

@@ -13,7 +13,11 @@ from ferkeras.errors import InputError
 from ferkeras.faces.align import Alignment
 from ferkeras.faces.choice import choose
 from ferkeras.faces.detection import Detector, create_detector
+from ferkeras.faces.given import GivenFaces
 from ferkeras.faces.landmarks68 import five_points
+
+#: In the place of a detector: the faces of a file that the user brings.
+GIVEN = "boxes"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +25,10 @@ class FaceSettings:
     """What is done to find and align a face; `ferkeras prepare --set key=value` changes it.
 
     Attributes:
-        detector: A name in `ferkeras.faces.detection.DETECTORS`. `none` takes the whole picture for the face.
-        model_file: For the detectors that want one.
+        detector: A name in `ferkeras.faces.detection.DETECTORS`, of which `none` takes the whole picture for the face;
+            or `boxes`, which takes the faces of a file, see `ferkeras.faces.given`. There a still goes by its id, a
+            frame by the name of its recording and its number.
+        model_file: For the detectors that want one; with `boxes`, that file.
         choice: Which of several faces.
         size: Height and width S of the aligned face, in pixels.
         margin: What is seen around the face, see `ferkeras.faces.align.Alignment`.
@@ -53,6 +59,14 @@ class FaceSettings:
                 raise InputError(f"{name} must be at least {least}", received=getattr(self, name))
         if not 0 <= self.margin <= 2:
             raise InputError("margin must be in [0, 2]", received=self.margin)
+        if self.detector == GIVEN:
+            self.given()
+
+    def given(self) -> GivenFaces:
+        """The faces of the user's file; raises `InputError` if there is none or it cannot be read."""
+        if self.model_file is None:
+            raise InputError("The detector boxes needs a file", action="Name it with --set faces.model_file=FILE.csv.")
+        return _given(self.model_file)
 
 
 @dataclass(eq=False, kw_only=True)
@@ -67,13 +81,23 @@ class FaceConfig(tfds.core.BuilderConfig):
 
 
 @functools.lru_cache(maxsize=1)
+def _given(path: str) -> GivenFaces:
+    return GivenFaces(Path(path))
+
+
+@functools.lru_cache(maxsize=1)
 def detector_of(name: str, model_file: str | None, min_face: int) -> Detector:
     """The detector of this process, made once: it holds compiled graphs."""
     return create_detector(name, model_file=Path(model_file) if model_file else None, min_face=min_face)
 
 
 def align_still(
-    image: np.ndarray, settings: FaceSettings, *, box: np.ndarray | None = None, landmarks: np.ndarray | None = None
+    image: np.ndarray,
+    settings: FaceSettings,
+    *,
+    name: str,
+    box: np.ndarray | None = None,
+    landmarks: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The chosen face (S, S, C) uint8 of `image` (H, W, 1 or 3), and the matrix (2, 3) from picture to face.
 
@@ -85,20 +109,27 @@ def align_still(
         matrix = alignment.matrix(five_points(landmarks) if len(landmarks) == 68 else landmarks)
         return alignment.crop(colour(image, settings.channels), matrix), matrix
     rgb = colour(image, 3)
-    faces = detector_of(settings.detector, settings.model_file, settings.min_face)([rgb])[0]
+    if settings.detector == GIVEN:
+        faces, box = settings.given().faces(name), None
+    else:
+        faces = detector_of(settings.detector, settings.model_file, settings.min_face)([rgb])[0]
     if box is None:
         faces = choose(faces, settings.choice, image_shape=rgb.shape)
     else:
         overlaps = [overlap(found, box) for found in faces.boxes]
         faces = faces[[int(np.argmax(overlaps))]] if overlaps and max(overlaps) > 0.3 else faces[[]]
     if len(faces):
-        known = not np.isnan(faces.landmarks[0]).any()
-        matrix = alignment.matrix(faces.landmarks[0]) if known else alignment.box_matrix(faces.boxes[0])
+        matrix = face_matrix(alignment, faces.boxes[0], faces.landmarks[0])
     elif box is not None:
         matrix = alignment.box_matrix(box)
     else:
         return None
     return alignment.crop(colour(image, settings.channels), matrix), matrix
+
+
+def face_matrix(alignment: Alignment, box: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(2, 3) from picture to face, by the landmarks (5, 2), or by the box (4,) where they are not known."""
+    return alignment.box_matrix(box) if np.isnan(landmarks).any() else alignment.matrix(landmarks)
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:

@@ -63,7 +63,7 @@ def still_results(
         if settings is None:
             yield {"image": colour(image, channels), "matrix": np.eye(2, 3)}
             return
-        aligned = align_still(image, settings, box=source.box, landmarks=source.landmarks)
+        aligned = align_still(image, settings, name=source.id, box=source.box, landmarks=source.landmarks)
     except InputError as error:
         yield Skip(source.split, source.id, f"cannot be read: {error}")
         return
