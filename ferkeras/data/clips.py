@@ -113,8 +113,7 @@ class ClipSelection:
             if not own:
                 left_out["clips that are too short"] += 1
             for window in own:
-                valid = self._valid(clip, window)
-                if valid.any():
+                if self._is_usable(clip, window):
                     rows.append((clip, window))
                 else:
                     left_out["windows without a labelled face"] += 1
@@ -132,12 +131,17 @@ class ClipSelection:
             count, frames=settings.frames, min_frames=settings.min_frames, stride=settings.stride, overlap=overlap
         )
 
-    def _valid(self, clip: int, window: np.ndarray) -> np.ndarray:
-        """Frames of the window that show a face, and with per-frame targets that are labelled too."""
-        valid = self._face_found[clip][window]
-        if self._target != "label":
-            valid = valid & (self._affect[clip][window] != UNLABELLED).all(axis=-1)
-        return valid
+    def _visible(self, clip: int, window: np.ndarray) -> np.ndarray:
+        """Frames of the window that show a face. Labels have no say: there are none when a network is used."""
+        return self._face_found[clip][window]
+
+    def _is_usable(self, clip: int, window: np.ndarray) -> bool:
+        """Whether there is a face, and with values by frame a label where one is needed."""
+        shown = window[self._visible(clip, window)]
+        if self._target == "label" or not len(shown):
+            return bool(len(shown))
+        needed = shown if self._target == "valence_arousal_frames" else shown[-1:]
+        return bool((self._affect[clip][needed] != UNLABELLED).all(axis=-1).any())
 
     @functools.cached_property
     def _face_found(self) -> list[np.ndarray]:
@@ -164,10 +168,10 @@ class ClipSelection:
 
     @property
     def labels(self) -> np.ndarray:
-        """(N,) int64 classes, or (N, 2) int32 valence and arousal of the last valid frame of each window."""
+        """(N,) int64 classes, or (N, 2) int32 valence and arousal of the last frame with a face of each window."""
         if self._target == "label":
             return self._classes[self._clip_labels[[clip for clip, _ in self._rows]]]
-        return np.stack([self._affect[clip][window[self._valid(clip, window)][-1]] for clip, window in self._rows])
+        return np.stack([self._affect[clip][window[self._visible(clip, window)][-1]] for clip, window in self._rows])
 
     @property
     def subjects(self) -> np.ndarray | None:
@@ -179,7 +183,7 @@ class ClipSelection:
     def dataset(self, prepare: Preprocessing) -> tf.data.Dataset:
         """((frames (T, H, W, C) uint8, mask (T,) bool), label) of each window, in order.
 
-        A frame without a face, without a label that is wanted, or of padding, is False in the mask; padding is black.
+        A frame without a face, or of padding, is False in the mask; padding is black.
         The label is a class, or (2,) valence and arousal, or (T, 2) with `valence_arousal_frames`.
         """
         total = self._settings.frames
@@ -191,7 +195,7 @@ class ClipSelection:
         places, valid, labels = [], [], []
         for clip, own in by_clip.items():
             places.append(np.stack([_padded(window, total, fill=-1) for window in own]))
-            valid.append(np.stack([_padded(self._valid(clip, window), total, fill=False) for window in own]))
+            valid.append(np.stack([_padded(self._visible(clip, window), total, fill=False) for window in own]))
             labels.append(np.stack([self._label(clip, window) for window in own]))
         rows = tf.data.Dataset.from_tensor_slices(
             tuple(tf.ragged.constant([v.tolist() for v in values], ragged_rank=1, inner_shape=values[0].shape[1:])
@@ -224,10 +228,11 @@ class ClipSelection:
     def _label(self, clip: int, window: np.ndarray) -> np.ndarray:
         if self._target == "label":
             return np.asarray(self._classes[self._clip_labels[clip]])
-        affect = self._affect[clip][window]
+        affect, visible = self._affect[clip][window], self._visible(clip, window)
         if self._target == "valence_arousal_frames":
-            return _padded(affect, self._settings.frames, fill=UNLABELLED)
-        return affect[self._valid(clip, window)][-1]
+            seen = np.where(visible[:, None], affect, UNLABELLED).astype(affect.dtype)
+            return _padded(seen, self._settings.frames, fill=UNLABELLED)
+        return affect[visible][-1]
 
 
 def read_ragged(made: "tfds.core.DatasetBuilder", split: str, name: str) -> list[np.ndarray]:
