@@ -1,26 +1,35 @@
 """Runs a model over batches and gathers what it says, in the order of the input."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from ferkeras.data.clip_pipeline import ClipPipeline
 from ferkeras.data.crops import crop_boxes
+from ferkeras.data.pipeline import StillPipeline
 from ferkeras.data.preprocess import Preprocessing
 from ferkeras.errors import InputError
+from ferkeras.labels import UNLABELLED
 from ferkeras.pictures import read_picture
 
-#: (B, H, W, C) pixels in [0, 255] -> {"emotion": logits (B, K)}: a Keras model or an exported artefact.
-Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
+#: Images (B, H, W, C), or {"frames": (B, T, H, W, C), "frame_mask": (B, T) bool}, pixels in [0, 255] -> {head: logits
+#: (B, K) or (B, T, K)}: a Keras model or an exported artefact.
+Runner = Callable[[Any], dict[str, np.ndarray]]
+
+
+def evaluation_batch(data: StillPipeline | ClipPipeline) -> int:
+    """Examples in a batch that is only measured: 256 images, or clips of as many frames together."""
+    return max(1, 256 // data.windows.frames) if isinstance(data, ClipPipeline) else 256
 
 
 def keras_runner(model: keras.Model) -> Runner:
     """`model` as a `Runner`; compiled once, in inference mode."""
 
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+    def run(images: Any) -> dict[str, np.ndarray]:
         return {name: np.asarray(value) for name, value in model.predict_on_batch(images).items()}
 
     return run
@@ -28,11 +37,38 @@ def keras_runner(model: keras.Model) -> Runner:
 
 def gather(run: Runner, batches: Iterable[tuple[Any, Any]], *, head: str = "emotion") -> tuple[np.ndarray, np.ndarray]:
     """Logits (N, K) float32 and labels (N,) int64 of all examples of `batches` of (images, labels)."""
-    logits, labels = [], []
-    for images, batch_labels in batches:
-        logits.append(run(np.asarray(images))[head])
-        labels.append(np.asarray(batch_labels))
-    return np.concatenate(logits).astype(np.float32), np.concatenate(labels).astype(np.int64)
+    logits, labels = gather_heads(run, batches, heads=(head,))
+    return logits[head], labels[head]
+
+
+def gather_heads(
+    run: Runner, batches: Iterable[tuple[Any, Any]], *, heads: Sequence[str]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Logits (N, K) or (N, T, K) float32 and labels (N,) or (N, T) int64 of each head, see `seen_labels`."""
+    logits: dict[str, list[np.ndarray]] = {head: [] for head in heads}
+    labels: dict[str, list[np.ndarray]] = {head: [] for head in heads}
+    for given, batch_labels in batches:
+        inputs = keras.tree.map_structure(np.asarray, given)
+        outputs = run(inputs)
+        by_head = batch_labels if isinstance(batch_labels, Mapping) else {heads[0]: batch_labels}
+        seen = seen_labels(inputs, by_head)
+        for head in heads:
+            logits[head].append(outputs[head])
+            labels[head].append(seen[head])
+    return (
+        {head: np.concatenate(parts).astype(np.float32) for head, parts in logits.items()},
+        {head: np.concatenate(parts).astype(np.int64) for head, parts in labels.items()},
+    )
+
+
+def seen_labels(inputs: Any, labels: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Labels of each head, those of frames (B, T) `UNLABELLED` where the mask is False: what a network says of a frame
+    without a face means nothing."""
+
+    def seen(values: np.ndarray) -> np.ndarray:
+        return np.where(inputs["frame_mask"], values, UNLABELLED) if values.ndim == 2 else values
+
+    return {head: seen(np.asarray(values)) for head, values in labels.items()}
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
@@ -46,8 +82,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.exp(log_softmax(logits))
 
 
-def flip_views(images: np.ndarray) -> list[np.ndarray]:
-    """The images (B, H, W, C) and their mirror images."""
+def flip_views(images: Any) -> list[Any]:
+    """The images (B, H, W, C) and their mirror images; clips likewise, all frames of which are mirrored."""
+    if isinstance(images, Mapping):
+        return [images, {**images, "frames": images["frames"][:, :, :, ::-1]}]
     return [images, images[:, :, ::-1]]
 
 
@@ -55,7 +93,12 @@ def ten_crop_views(images: np.ndarray, *, fraction: float = 40 / 48) -> list[np.
     """Four corners and the centre at `fraction` of the side, each scaled back to (H, W), and their mirror images.
 
     The boxes are those of `ferkeras.data.crops`; 40 of 48 pixels is the custom on FER2013.
+
+    Raises:
+        InputError: for clips.
     """
+    if isinstance(images, Mapping):
+        raise InputError("Ten crops are for still images", received="clips", action="Take the views none or flip.")
     height, width = images.shape[1:3]
     views = []
     for rows, columns in crop_boxes(height, width, fraction=fraction):
@@ -65,7 +108,7 @@ def ten_crop_views(images: np.ndarray, *, fraction: float = 40 / 48) -> list[np.
     return views
 
 
-VIEWS: dict[str, Callable[..., list[np.ndarray]]] = {
+VIEWS: dict[str, Callable[..., list[Any]]] = {
     "none": lambda images: [images],
     "flip": flip_views,
     "ten_crop": ten_crop_views,
@@ -84,7 +127,7 @@ def with_views(run: Runner, tta: str, *, fraction: float = 40 / 48) -> Runner:
         return run
     views = functools.partial(ten_crop_views, fraction=fraction) if tta == "ten_crop" else VIEWS[tta]
 
-    def averaged(images: np.ndarray) -> dict[str, np.ndarray]:
+    def averaged(images: Any) -> dict[str, np.ndarray]:
         outputs = [run(view) for view in views(images)]
         return {
             name: np.log(np.mean([softmax(output[name]) for output in outputs], axis=0) + 1e-30) for name in outputs[0]

@@ -32,12 +32,16 @@ def write_model_card(folder: RunFolder, report: Mapping[str, Any]) -> None:
     splits = "\n".join(
         f"| {split} | {mark['count']} | `{mark['sha256'][:16]}` |" for split, mark in environment["data"].items()
     )
-    classes = "\n".join(
-        f"| {label} | {_cell(row['precision'])} | {_cell(row['recall'])} | {_cell(row['f1'])} | {row['support']} |"
-        for label, row in report["per_class"].items()
-    )
-    low, high = report["confidence_intervals"]["accuracy"]
-    interval = f", 95 % interval {low:.4f} to {high:.4f}" if low is not None else ""
+    colour = "grey" if preprocessing["channels"] == 1 else "RGB"
+    frames = preprocessing.get("frames")
+    size = f"{preprocessing['height']}x{preprocessing['width']} pixels"
+    shown = f"one upright, tightly cropped face of {size}"
+    if frames:
+        shown = f"{frames} frames, every {preprocessing['stride']}. of a video, of {shown}"
+    unit = "clips" if frames else "images"
+    of_emotion = "per_class" in report
+    count = f"{report['n']} {unit}" if of_emotion else f"{report['valence']['n']} labels"
+    output = ", ".join(folder.labels()) if of_emotion else "21 bins from -1 to 1 for valence and for arousal"
     text = f"""\
 # {folder.path.resolve().name}
 
@@ -46,35 +50,73 @@ def write_model_card(folder: RunFolder, report: Mapping[str, Any]) -> None:
 ## Intended use
 
 Research on facial expressions, teaching, and products in which the person in the picture wants it and knows of it.
-Input: one upright, tightly cropped face of {preprocessing["height"]}x{preprocessing["width"]} pixels,
-{"grey" if preprocessing["channels"] == 1 else "RGB"}, values 0 to 255; other sizes are scaled. Output: logits of
-{", ".join(folder.labels())}.
+Input: {shown},
+{colour}, values 0 to 255; other sizes are scaled. Output: logits of
+{output}.
 
 ## Data
 
 {DATA_TERMS.get(name, "See the README of the data set's builder for its terms.")}
 
-| split | images | sha256 |
+| split | {unit} | sha256 |
 |---|---|---|
 {splits}
 
 ## Results
 
-{report["dataset"]}, split `{report["split"]}`, {report["n"]} images, test-time augmentation {report["tta"]}:
-accuracy {report["accuracy"]:.4f}{interval}, macro F1 {_cell(report["macro_f1"])}, kappa {_cell(report["kappa"])},
-calibration error {report["ece"]:.4f}. The epoch was chosen on `{recipe.data.validation}`. All numbers: `metrics.json`.
+{report["dataset"]}, split `{report["split"]}`, {count}, test-time augmentation {report["tta"]}:
+{_emotion_results(report) if of_emotion else _affect_results(report)}
 
-| class | precision | recall | F1 | support |
-|---|---|---|---|---|
-{classes}
-
-![confusion matrix](plots/confusion_matrix.png)
+The epoch was chosen on `{recipe.data.validation}`. All numbers: `metrics.json`.
 
 ## Limits
 
 {_LIMITS}
 """
     write_atomically(folder.path / "README.md", text)
+
+
+def _emotion_results(report: Mapping[str, Any]) -> str:
+    low, high = report["confidence_intervals"]["accuracy"]
+    interval = f", 95 % interval {low:.4f} to {high:.4f}" if low is not None else ""
+    classes = "\n".join(
+        f"| {label} | {_cell(row['precision'])} | {_cell(row['recall'])} | {_cell(row['f1'])} | {row['support']} |"
+        for label, row in report["per_class"].items()
+    )
+    return f"""\
+accuracy {report["accuracy"]:.4f}{interval}, macro F1 {_cell(report["macro_f1"])}, kappa {_cell(report["kappa"])},
+calibration error {report["ece"]:.4f}.
+
+| class | precision | recall | F1 | support |
+|---|---|---|---|---|
+{classes}
+
+![confusion matrix](plots/confusion_matrix.png)"""
+
+
+def _affect_results(report: Mapping[str, Any]) -> str:
+    """CCC, RMSE and the like of both outputs, each with the constant that a network must beat."""
+    rows = []
+    for head in ("valence", "arousal"):
+        rows.append(_affect_row(head, report[head]))
+        if report[head]["baseline"]:
+            rows.append(_affect_row(f"{head}, constant", report[head]["baseline"]))
+    table = "\n".join(rows)
+    return f"""\
+mean CCC {report["mean_ccc"]:.4f}. Values lie in [-1, 1]; the constant is the mean of the training split.
+
+| output | labels | CCC | 95 % interval | Pearson | RMSE | SAGR | 21 classes | within one |
+|---|---|---|---|---|---|---|---|---|
+{table}
+
+![valence and arousal](plots/valence_arousal.png)"""
+
+
+def _affect_row(name: str, scores: Mapping[str, Any]) -> str:
+    low, high = scores.get("confidence_intervals", {}).get("ccc", [None, None])
+    interval = f"{low:.4f} to {high:.4f}" if low is not None else ""
+    others = [_cell(scores[score]) for score in ("pearson", "rmse", "sagr", "accuracy", "within_one")]
+    return f"| {' | '.join([name, str(scores['n']), _cell(scores['ccc']), interval, *others])} |"
 
 
 def _cell(value: float | None) -> str:

@@ -27,8 +27,26 @@ class Model:
 
 
 @dataclass(frozen=True)
+class AffectTerms:
+    """What the loss of valence and of arousal is made of, see `ferkeras.affect_losses.AffectLoss`."""
+
+    cross_entropy: float = 1.0
+    """Weight of the cross-entropy over the 21 bins."""
+    soft_sigma: float = 0.0
+    """Width in bins of its soft targets, in which a near miss costs less than a far one; 0 for one-hot ones."""
+    ccc: float = 0.0
+    """Weight of 1 - CCC of the batch."""
+    mse: float = 0.0
+    """Weight of the squared error on the scale of [-1, 1]."""
+    valence: float = 1.0
+    """Weight of the whole loss of valence in the sum..."""
+    arousal: float = 1.0
+    """...and of arousal."""
+
+
+@dataclass(frozen=True)
 class Loss:
-    """Cross-entropy or focal loss on logits."""
+    """Cross-entropy or focal loss on the logits of emotion; of valence and arousal `affect` alone counts."""
 
     name: Literal["cross_entropy", "focal"] = "cross_entropy"
     label_smoothing: float = 0.0
@@ -38,6 +56,7 @@ class Loss:
     """Focusing exponent (focal only)."""
     alpha: float | tuple[float, ...] | Literal["recall"] | None = None
     """Focal only: one factor, one per class, or `recall`: set anew each epoch from the validation recall."""
+    affect: AffectTerms = AffectTerms()
 
 
 @dataclass(frozen=True)
@@ -88,13 +107,18 @@ class Recipe:
     batch_size: int = 32
     patience: int | None = None
     """Early stopping: epochs without improvement that are tolerated; None trains to the end."""
-    monitor: Literal["loss", "accuracy"] = "loss"
-    """Which validation value picks the best epoch."""
+    monitor: Literal["loss", "accuracy", "ccc"] = "loss"
+    """Which validation value picks the best epoch: accuracy is of emotion, ccc the mean of valence and arousal."""
     dtype: Literal["float32", "mixed_bfloat16"] = "float32"
     """Arithmetic in training. The saved model is float32 either way."""
     stn_every: int = 5
     """Epochs between two pictures of what a spatial transformer does, for models that have one; 0 writes none."""
     seed: int = 0
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Names of the outputs that are trained: emotion, or valence and arousal."""
+        return ("valence", "arousal") if self.data.target.startswith("valence_arousal") else ("emotion",)
 
     @property
     def soft_targets(self) -> bool:
@@ -169,6 +193,7 @@ def resolve(recipe: Recipe) -> Recipe:
     told_apart = not recipe.data.parts or len(set(roles)) == 3
     _require(told_apart, "data.train, validation and test", "different where there are data.parts", ", ".join(roles))
     _check_targets(recipe)
+    _check_heads(recipe)
     weights, natural = recipe.loss.class_weights, recipe.data.sampling == "natural"
     evened = "none unless data.sampling is natural: one of the two is enough against unequal classes"
     _require(natural or weights == "none", "loss.class_weights", evened, weights)
@@ -200,6 +225,23 @@ def _check_targets(recipe: Recipe) -> None:
     for key in ("ten_crop", "randaugment", "mixup", "cutmix"):
         value = getattr(recipe.augment, key)
         _require(not value, f"augment.{key}", "off with data.clips", value)
+
+
+def _check_heads(recipe: Recipe) -> None:
+    """What makes no sense for the outputs that the recipe trains."""
+    if recipe.heads == ("emotion",):
+        _require(recipe.monitor != "ccc", "monitor", "loss or accuracy where classes are trained on", recipe.monitor)
+        return
+    loss, affect = recipe.loss, recipe.loss.affect
+    _require(recipe.monitor != "accuracy", "monitor", "loss or ccc with valence and arousal", recipe.monitor)
+    for key, plain in (("name", "cross_entropy"), ("class_weights", "none"), ("label_smoothing", 0.0)):
+        value = getattr(loss, key)
+        _require(value == plain, f"loss.{key}", f"{plain} with valence and arousal, see loss.affect", value)
+    for key, value in dataclasses.asdict(affect).items():
+        _require(0 <= value < math.inf, f"loss.affect.{key}", "at least 0 and finite", value)
+    for keys in (("cross_entropy", "ccc", "mse"), ("valence", "arousal")):
+        values = [getattr(affect, key) for key in keys]
+        _require(any(values), f"one of loss.affect.{', '.join(keys)}", "above 0", values)
 
 
 def _check_augment(augment: Augment) -> None:

@@ -56,10 +56,21 @@ class RunFolder:
 
     def labels(self) -> tuple[str, ...]:
         """Names of the emotion head's K classes, in the order of its outputs."""
-        return tuple(self._read_json("labels.json")["emotion"])
+        heads = self.heads()
+        if "emotion" not in heads:
+            raise InputError(
+                "The run has no emotion head",
+                received=f"{self.path}, which knows {' and '.join(heads)}",
+                action="Take a run that was trained on classes.",
+            )
+        return tuple(heads["emotion"])
+
+    def heads(self) -> dict[str, list[Any]]:
+        """Each head with what its outputs stand for, in their order: the names of the emotions, or the 21 bins."""
+        return self._read_json("labels.json")
 
     def preprocessing(self) -> dict[str, Any]:
-        """height, width, channels, range and crop of the model's input."""
+        """height, width, channels, range and crop of the model's input; of a clip also frames and stride."""
         return self._read_json("preprocessing.json")
 
     def environment(self) -> dict[str, Any]:

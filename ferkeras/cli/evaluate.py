@@ -43,18 +43,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     folder = RunFolder.find(args.run_name, root=args.runs)
     recipe = folder.recipe()
+    if recipe.data.clips and args.artifact != "keras":
+        raise InputError("Of a run on clips the Keras model alone is measured", received=f"--artifact {args.artifact}")
     if args.dataset:
-        classes = recipe.data.classes or folder.labels()  # those of the run, found by their names
+        # Those of the run, found by their names.
+        classes = recipe.data.classes or (folder.labels() if recipe.heads == ("emotion",) else ())
         data_set = dataclasses.replace(recipe.data, dataset=args.dataset, parts=(), classes=classes)
         recipe = dataclasses.replace(recipe, data=data_set)
     load_tensorflow()
     from ferkeras.cli.artifacts import open_artifact
-    from ferkeras.data.opening import fingerprints, open_data
-    from ferkeras.evaluation import evaluate, table, write_plots
+    from ferkeras.data.opening import fingerprints
+    from ferkeras.evaluation import collect, measure, table, write_plots
+    from ferkeras.training.task import open_examples
 
     runner = open_artifact(folder, args.artifact)
-    data = open_data(recipe, data_dir=args.data_dir, manual_dir=args.manual_dir)
-    if data.class_names != folder.labels():
+    data = open_examples(recipe, data_dir=args.data_dir, manual_dir=args.manual_dir)
+    if data.class_names and data.class_names != folder.labels():
         raise InputError(
             "The data set has other classes than the run",
             received=", ".join(data.class_names),
@@ -69,13 +73,15 @@ def run(args: argparse.Namespace) -> None:
             stacklevel=1,
         )
 
-    result = evaluate(runner, data, split=split, tta=args.tta, seed=recipe.seed) | {"artifact": args.artifact}
+    found = collect(runner, data, split=split, tta=args.tta)
+    means = folder.environment().get("training_means")
+    result = measure(found, seed=recipe.seed, training_means=means) | {"artifact": args.artifact}
     print(table(result))
     if args.output is not None:
         write_atomically(args.output, json.dumps(result, indent=2) + "\n")
     else:
         folder.write_json("metrics.json", result)
-        write_plots(folder, result)
+        write_plots(folder, result, found)
         write_model_card(folder, result)
 
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ferkeras.data.opening import fingerprints, open_data
+from ferkeras.data.clip_pipeline import ClipPipeline
+from ferkeras.data.opening import fingerprints
 from ferkeras.data.pipeline import StillPipeline
 from ferkeras.errors import InputError
-from ferkeras.inference import gather, keras_runner, log_softmax
-from ferkeras.losses import FocalLoss
-from ferkeras.models import create_model
+from ferkeras.inference import evaluation_batch, gather_heads, keras_runner
+from ferkeras.labels import VALENCE_AROUSAL_BINS
+from ferkeras.models import MODELS, create_model
 from ferkeras.recipe import Recipe, resolve
 from ferkeras.runs import RunFolder, environment
 from ferkeras.stn_sheet import has_spatial_transformer, write_stn_sheet
@@ -22,6 +23,7 @@ from ferkeras.training.events import write_events
 from ferkeras.training.optim import current_rate
 from ferkeras.training.progress import Progress, ProgressBar
 from ferkeras.training.stopping import StopOnNaN
+from ferkeras.training.task import Task, open_examples
 from ferkeras.training.trainee import Trainee
 
 CHECKPOINT = "checkpoints/last.npz"
@@ -56,8 +58,8 @@ def run(
     """
     recipe = resolve(recipe)
     keras.utils.set_random_seed(recipe.seed)
-    data = open_data(recipe, data_dir=data_dir, manual_dir=manual_dir)
-    images, steps = data.epoch_size, data.steps_per_epoch
+    data = open_examples(recipe, data_dir=data_dir, manual_dir=manual_dir)
+    images, steps = data.epoch_size * (recipe.data.clips.frames if recipe.data.clips else 1), data.steps_per_epoch
     data.size(recipe.data.validation)  # the split must exist
     epochs = recipe.epochs(steps_per_epoch=steps)
 
@@ -79,19 +81,19 @@ def run(
         bar = ProgressBar(title=f"epoch {epoch + 1}/{epochs}", steps=steps)
         trained = trainee.train(data.training(epoch), callbacks=[StopOnNaN(epoch), bar])
         seconds = time.perf_counter() - start
-        validated, recall = validate(model, data, split=recipe.data.validation)
+        validated, recall = validate(model, data, trainee.task, split=recipe.data.validation)
         row = {"epoch": epoch + 1, **trained, **validated, "learning_rate": rate}
         row |= {"seconds": round(seconds, 2), "images_per_second": round(images / seconds, 1)}
         if progress.take(row):
             folder.save_model(model)
         if recipe.schedule.name == "plateau":
             trainee.optimizer.learning_rate = progress.plateau.next_rate(row["val_loss"], rate)
-        if isinstance(trainee.loss, FocalLoss) and recipe.loss.alpha == "recall":
-            trainee.loss.update_alpha(recall)
+        trainee.task.adapt(recall)
         folder.write_history(progress.history)
         state = {"progress": progress.state(), "trainee": trainee.state()}
         save_checkpoint(checkpoint, variables=trainee.variables, state=state)
-        if recipe.stn_every and (epoch + 1) % recipe.stn_every == 0 and has_spatial_transformer(model):
+        due = recipe.stn_every and (epoch + 1) % recipe.stn_every == 0
+        if due and isinstance(data, StillPipeline) and has_spatial_transformer(model):
             sheet = folder.path / "plots" / f"spatial_transformer_epoch{epoch + 1}.png"
             write_stn_sheet(model, data.first(recipe.data.validation, count=SHEET_IMAGES), sheet)
         if tensorboard:
@@ -101,29 +103,25 @@ def run(
     return folder  # `model.keras` is the best epoch's
 
 
-def validate(model: keras.Model, data: StillPipeline, *, split: str) -> tuple[dict[str, float], np.ndarray]:
-    """`val_loss` (cross-entropy without weights or smoothing, whatever the recipe trains with), `val_accuracy`, and
-    the recall of each class (K,), NaN where the split has none; exact means over the examples of `split`."""
-    logits, labels = gather(keras_runner(model), data.evaluation(split, batch_size=256))
-    hits = logits.argmax(axis=-1) == labels
-    losses = -log_softmax(logits)[np.arange(len(labels)), labels]
-    classes = logits.shape[-1]
-    totals = np.bincount(labels, minlength=classes)
-    with np.errstate(invalid="ignore"):
-        recall = np.bincount(labels, weights=hits, minlength=classes) / totals
-    return {"val_loss": float(losses.mean()), "val_accuracy": float(hits.mean())}, recall
+def validate(
+    model: keras.Model, data: StillPipeline | ClipPipeline, task: Task, *, split: str
+) -> tuple[dict[str, float], np.ndarray]:
+    """What `task` says of `model` on all examples of `split`, see `Task.validate`."""
+    batches = data.evaluation(split, batch_size=evaluation_batch(data))
+    return task.validate(*gather_heads(keras_runner(model), batches, heads=tuple(task.losses)))
 
 
-def _create(recipe: Recipe, data: StillPipeline, *, init_from: Path | None, begin: bool) -> keras.Model:
+def _create(recipe: Recipe, data: StillPipeline | ClipPipeline, *, init_from: Path | None, begin: bool) -> keras.Model:
     """The recipe's model; with its first weights where the run begins, which one that goes on does not need."""
-    height, width = recipe.data.image_size
+    clips = recipe.data.clips
     model = create_model(
         recipe.model.name,
         recipe.model.options,
-        input_shape=(height, width, recipe.data.channels),
-        classes=len(data.class_names),
+        input_shape=(*([clips.frames] if clips else []), *recipe.data.image_size, recipe.data.channels),
+        classes=len(data.class_names) or len(VALENCE_AROUSAL_BINS),
         pretrained=begin and init_from is None,
     )
+    _check_outputs(model, recipe)
     if begin and init_from is not None:
         file = init_from / "model.keras" if init_from.is_dir() else init_from
         source = RunFolder(file.parent).load_model(file.name)
@@ -137,10 +135,30 @@ def _create(recipe: Recipe, data: StillPipeline, *, init_from: Path | None, begi
     return model
 
 
-def _begin_folder(workdir: Path, recipe: Recipe, data: StillPipeline) -> RunFolder:
-    folder = RunFolder(workdir)
+def _check_outputs(model: keras.Model, recipe: Recipe) -> None:
+    """The model must say what the recipe trains: these heads, for a clip or for each of its frames."""
+    target, heads = recipe.data.target, MODELS[recipe.model.name].heads
+    if not set(recipe.heads) <= set(heads):
+        raise InputError(
+            f"The model {recipe.model.name} gives {', '.join(heads)}",
+            received=f"data.target={target}, which wants {', '.join(recipe.heads)}",
+            action="Change one of the two.",
+        )
+    per_frame = len(model.output[recipe.heads[0]].shape) == 3
+    if per_frame != (target == "valence_arousal_frames"):
+        raise InputError(
+            f"The model {recipe.model.name} gives logits for {'each frame' if per_frame else 'a whole clip'}",
+            received=f"data.target={target}",
+            action="Use model.options.per_frame=true with the target valence_arousal_frames, and there alone.",
+        )
+
+
+def _begin_folder(workdir: Path, recipe: Recipe, data: StillPipeline | ClipPipeline) -> RunFolder:
+    folder, clips = RunFolder(workdir), recipe.data.clips
+    meanings = data.class_names or VALENCE_AROUSAL_BINS
+    of_clips = {"frames": clips.frames, "stride": clips.stride} if clips else {}
     folder.write_json("recipe.json", json.loads(recipe.to_json()))
-    folder.write_json("labels.json", {"emotion": list(data.class_names)})
-    folder.write_json("preprocessing.json", json.loads(data.preprocessing.to_json()))
+    folder.write_json("labels.json", {head: list(meanings) for head in recipe.heads})
+    folder.write_json("preprocessing.json", json.loads(data.preprocessing.to_json()) | of_clips)
     folder.write_json("env.json", environment(seed=recipe.seed, fingerprint=fingerprints(data)))
     return folder

@@ -35,7 +35,8 @@ class Progress:
     def take(self, row: dict[str, Any]) -> bool:
         """Takes the row of a finished epoch; True if it is the best so far by the recipe's `monitor`."""
         self.history.append(row)
-        value = row["val_loss"] if self.recipe.monitor == "loss" else -row["val_accuracy"]
+        monitor = self.recipe.monitor
+        value = row["val_loss"] if monitor == "loss" else -row[f"val_{monitor}"]
         return self.stopping.improved(value, epoch=row["epoch"])
 
     def state(self) -> dict[str, Any]:
@@ -54,9 +55,10 @@ class Progress:
         """The last epoch in one line."""
         row = self.history[-1]
         best = "  best so far" if self.stopping.best_epoch == row["epoch"] else ""
+        apart = ("epoch", "learning_rate", "seconds", "images_per_second")
+        scores = "  ".join(f"{name} {value:.4f}" for name, value in row.items() if name not in apart)
         return (
-            f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.4f}  accuracy {row['accuracy']:.4f}  "
-            f"val_loss {row['val_loss']:.4f}  val_accuracy {row['val_accuracy']:.4f}  "
+            f"epoch {row['epoch']}/{epochs}  {scores}  "
             f"rate {row['learning_rate']:.2e}  {row['images_per_second']:.0f} images/s{best}"
         )
 
@@ -75,7 +77,7 @@ class ProgressBar(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
         if "loss" in logs:
-            text = f"loss {float(logs['loss']):.4f} accuracy {float(logs.get('accuracy', 0.0)):.4f}"
+            text = " ".join(f"{name} {float(logs[name]):.4f}" for name in ("loss", "accuracy") if name in logs)
             self._bar.set_postfix_str(text, refresh=False)
         self._bar.update()
 

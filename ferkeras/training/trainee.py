@@ -1,4 +1,4 @@
-"""One network under training: its twin, its optimiser, its loss, and what an epoch does to them."""
+"""One network under training: its twin, its optimiser, its task, and what an epoch does to them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,29 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from ferkeras.errors import InputError
-from ferkeras.losses import CrossEntropy, FocalLoss, balanced_class_weights
-from ferkeras.recipe import Loss, Recipe
+from ferkeras.recipe import Recipe
 from ferkeras.training.optim import make_optimizer
+from ferkeras.training.task import make_task
 from ferkeras.training.twin import can_fuse, make_twin
-
-HEAD = "emotion"
-
-
-def make_loss(settings: Loss, *, class_counts: Sequence[int]) -> CrossEntropy | FocalLoss:
-    """The recipe's loss for K = len(class_counts) classes.
-
-    Raises:
-        InputError: for balanced weights with an absent class, or an alpha vector that is not of length K.
-    """
-    if settings.name == "focal":
-        classes = len(class_counts)
-        if isinstance(settings.alpha, tuple) and len(settings.alpha) != classes:
-            raise InputError(f"loss.alpha must have {classes} values, one per class", received=settings.alpha)
-        alpha = [1.0] * classes if settings.alpha == "recall" else settings.alpha
-        return FocalLoss(gamma=settings.gamma, alpha=1.0 if alpha is None else alpha)
-    weights = balanced_class_weights(class_counts) if settings.class_weights == "balanced" else None
-    return CrossEntropy(class_weights=weights, label_smoothing=settings.label_smoothing)
 
 
 class Trainee:
@@ -39,7 +20,7 @@ class Trainee:
         model: The float32 model; `train` brings it up to date.
         recipe: Resolved.
         steps_per_epoch: Optimiser steps in an epoch.
-        class_counts: Examples per class in the training split.
+        class_counts: Examples per class in the training split; empty without classes.
         fused: Use the faster CPU layers; by default wherever they apply.
     """
 
@@ -56,14 +37,12 @@ class Trainee:
         self.model = model
         self.twin = make_twin(model, dtype=recipe.dtype, fused=fused)
         self.optimizer = make_optimizer(recipe, steps_per_epoch=steps_per_epoch, fused=fused)
-        self.loss = make_loss(recipe.loss, class_counts=class_counts)
+        self.task = make_task(recipe, class_counts=class_counts)
         self.optimizer.build(self.twin.trainable_variables)
-        # With soft targets a hit is where the largest logit stands at the largest target.
-        soft = recipe.soft_targets
-        kind = keras.metrics.CategoricalAccuracy if soft else keras.metrics.SparseCategoricalAccuracy
-        accuracy = kind(name="accuracy")
         # jit_compile="auto" never compiles on a CPU, where XLA is the slower path, and does on an accelerator.
-        self.twin.compile(self.optimizer, {HEAD: self.loss}, metrics={HEAD: accuracy})
+        self.twin.compile(
+            self.optimizer, self.task.losses, loss_weights=self.task.loss_weights, metrics=self.task.metrics
+        )
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -71,27 +50,27 @@ class Trainee:
         return [*self.twin.variables, *self.optimizer.variables]
 
     def state(self) -> dict[str, Any]:
-        """What `variables` leaves out: the focal loss's alpha."""
-        return {"alpha": self.loss.state().tolist()} if isinstance(self.loss, FocalLoss) else {}
+        """What `variables` leaves out: what the task has changed in the loss."""
+        return self.task.state()
 
     def restore(self, state: dict[str, Any]) -> None:
-        if isinstance(self.loss, FocalLoss):
-            self.loss.restore(state["alpha"])
+        self.task.restore(state)
 
     def train(self, batches: Iterable[Any], *, callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, float]:
         """One pass over `batches`, after which `model` has the weights to validate and save.
 
         Returns:
-            `loss` and `accuracy`: running means over the epoch, on augmented images and changing weights.
+            `loss` and, of emotion, `accuracy`: running means over the epoch, on augmented images and changing weights.
         """
         raw = _RawWeights()
+        batches = self.task.batches(batches)
         history = self.twin.fit(batches, verbose=0, shuffle=False, callbacks=[*callbacks, raw]).history
         # Where the recipe averages weights, Keras has just written the average into the twin: take it, then
         # put back the weights that training goes on with.
         self.model.set_weights(self.twin.get_weights())
         for variable, value in zip(self.twin.trainable_variables, raw.values, strict=True):
             variable.assign(value)
-        return {"loss": float(history["loss"][-1]), "accuracy": float(history["accuracy"][-1])}
+        return {name: float(history[name][-1]) for name in ("loss", *self.task.watched)}
 
 
 class _RawWeights(keras.callbacks.Callback):
