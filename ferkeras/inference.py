@@ -35,6 +35,33 @@ def keras_runner(model: keras.Model) -> Runner:
     return run
 
 
+def shuffled_frames(run: Runner, *, seed: int = 0, keep_last: bool = False) -> Runner:
+    """`run` on clips whose frames come in a random order, each clip in its own: what is lost is what time told.
+
+    Frames that the mask leaves out stay where they are. The order depends on the seed and on the frames alone. Outputs
+    for each frame (B, T, K) are put back to where their frame was.
+
+    Args:
+        run: Takes {"frames", "frame_mask"}.
+        seed: Of the order.
+        keep_last: Leave the last frame of a clip in its place, for outputs that are about that frame.
+    """
+
+    def shuffled(inputs: Any) -> dict[str, np.ndarray]:
+        frames, mask = inputs["frames"], inputs["frame_mask"]
+        source = np.tile(np.arange(frames.shape[1]), (len(frames), 1))  # (B, T), where each frame comes from
+        for row, clip, valid in zip(source, frames, mask, strict=True):
+            shown = np.flatnonzero(valid)
+            moved = shown[:-1] if keep_last else shown
+            row[moved] = np.random.default_rng([seed, int(clip.sum(dtype=np.int64))]).permutation(moved)
+        clips = np.arange(len(frames))[:, None]
+        outputs = run({**inputs, "frames": frames[clips, source]})
+        back = np.argsort(source, axis=1)
+        return {head: values[clips, back] if values.ndim == 3 else values for head, values in outputs.items()}
+
+    return shuffled
+
+
 def gather(run: Runner, batches: Iterable[tuple[Any, Any]], *, head: str = "emotion") -> tuple[np.ndarray, np.ndarray]:
     """Logits (N, K) float32 and labels (N,) int64 of all examples of `batches` of (images, labels)."""
     logits, labels = gather_heads(run, batches, heads=(head,))
@@ -142,9 +169,18 @@ def predict_pictures(
     *,
     preprocessing: Preprocessing,
     labels: Sequence[str],
+    affect: Sequence[str] = (),
     batch_size: int,
 ) -> Iterator[tuple[dict[str, Any], InputError | None]]:
     """Rows of the prediction table for picture files, each taken as one face that fills it.
+
+    Args:
+        run: With the head `emotion`, and those of `affect`.
+        paths: The files.
+        preprocessing: From a picture to the network's input.
+        labels: K names of the emotions.
+        affect: Heads among `valence` and `arousal` that give numbers (B, 1) on the scale of [-1, 1].
+        batch_size: Pictures that are run together.
 
     Yields:
         For each path in order its row (see `ferkeras.rows`), and what was wrong with a picture that could not be
@@ -153,7 +189,9 @@ def predict_pictures(
     for start in range(0, len(paths), batch_size):
         batch = [(path, _read(path)) for path in paths[start : start + batch_size]]
         images = [np.asarray(preprocessing(picture)) for _, picture in batch if not isinstance(picture, InputError)]
-        probabilities = iter(softmax(run(np.stack(images))["emotion"])) if images else iter(())
+        outputs = run(np.stack(images)) if images else {"emotion": np.zeros((0, len(labels)))}
+        probabilities = iter(softmax(outputs["emotion"]))
+        numbers = {head: iter(np.clip(outputs[head][:, 0], -1, 1)) for head in affect} if images else {}
         for path, picture in batch:
             row: dict[str, Any] = {"source": str(path), "frame": 0, "face_found": 0}
             if isinstance(picture, InputError):
@@ -164,6 +202,7 @@ def predict_pictures(
             row |= {"track_id": 0, "face_found": 1, "x": 0, "y": 0, "width": width, "height": height}
             row |= {"emotion": labels[int(scores.argmax())]}
             row |= {label: round(float(score), 6) for label, score in zip(labels, scores, strict=True)}
+            row |= {head: round(float(next(values)), 6) for head, values in numbers.items()}
             yield row, None
 
 

@@ -15,7 +15,8 @@ DATA_TERMS: dict[str, str] = {
     ),
 }
 
-_LIMITS = """\
+#: What every card says.
+LIMITS = """\
 * A face's expression is not the person's feeling. The output names what observers would call the picture.
 * Accuracy differs by age, sex, skin tone, head pose and picture quality; the training data is not balanced in these,
   and no per-group result is given where the data names no groups.
@@ -71,7 +72,7 @@ The epoch was chosen on `{recipe.data.validation}`. All numbers: `metrics.json`.
 
 ## Limits
 
-{_LIMITS}
+{LIMITS}
 """
     write_atomically(folder.path / "README.md", text)
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "opencv-python-headless")
 
+#: What a single output stands for that is a number on the scale of [-1, 1].
+NUMBER = "number"
+
 
 class RunFolder:
     """Paths and contents of one run; opening it reads nothing.
@@ -66,7 +69,8 @@ class RunFolder:
         return tuple(heads["emotion"])
 
     def heads(self) -> dict[str, list[Any]]:
-        """Each head with what its outputs stand for, in their order: the names of the emotions, or the 21 bins."""
+        """Each head with what its outputs stand for, in their order: the names of the emotions, the 21 bins of valence
+        and arousal, or `NUMBER` alone."""
         return self._read_json("labels.json")
 
     def preprocessing(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from ferkeras.errors import InputError
 
-#: Command -> what it does. The module is `ferkeras.cli.<command>`.
+#: Command -> what it does. The module is `ferkeras.cli.<command>`, with underscores for dashes.
 COMMANDS: dict[str, str] = {
     "train": "train a recipe and leave a run folder",
     "evaluate": "measure a run, or one of its exports, on a split",
@@ -26,6 +26,9 @@ COMMANDS: dict[str, str] = {
     "explain": "pictures of what a run does inside",
     "export": "write SavedModel and LiteRT files that are proved equal to the model",
     "tune": "train every combination of some values of a recipe, and compare",
+    "crossvalidate": "train and test a recipe on every fold of the subjects, and pool the scores",
+    "compare": "measure several runs on the same people, and whether they differ by more than luck",
+    "aggregate": "put the frames of clips together without a network over time, and leave a run folder",
     "benchmark": "measure training, input pipeline and inference on this machine",
     "prepare": "build a data set and report what is in it",
     "recipes": "list the recipes",
@@ -33,6 +36,7 @@ COMMANDS: dict[str, str] = {
     "datasets": "list the data sets and whether they are here",
     "folds": "write a file that says which subject is in which fold",
     "clean": "list pictures that a data set is better without",
+    "import-weights": "make a run of published PyTorch weights of EfficientNet",
 }
 
 
@@ -48,7 +52,7 @@ def run_command(name: str, words: list[str], *, prog: str | None = None) -> int:
     warnings.simplefilter("ignore")
     warnings.filterwarnings("default", module=r"(ferkeras|tfds_builders)\b")
     warnings.formatwarning = lambda message, *_, **__: f"ferkeras: {message}\n"
-    module = importlib.import_module(f"ferkeras.cli.{name}")
+    module = importlib.import_module(f"ferkeras.cli.{name.replace('-', '_')}")
     parser = _Parser(prog=prog or f"ferkeras {name}", description=module.__doc__, allow_abbrev=False)
     module.add_arguments(parser)
     try:
@@ -75,6 +79,7 @@ def load_tensorflow() -> None:
     Those come before any log level applies. Call it after the checks that need no TensorFlow: it takes seconds.
     """
     logging.getLogger("absl").setLevel(logging.ERROR)  # deprecations inside TensorFlow Datasets
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # deprecations inside TensorFlow, and hints on retracing
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

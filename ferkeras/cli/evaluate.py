@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> None:
     else:
         folder.write_json("metrics.json", result)
         write_plots(folder, result, found)
-        write_model_card(folder, result)
+        if "imported" not in folder.environment():  # such a run has the card that `import-weights` wrote
+            write_model_card(folder, result)
 
 
 def main() -> None:

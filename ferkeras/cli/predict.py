@@ -11,7 +11,7 @@ from ferkeras.cli.command import add_run_argument, load_tensorflow
 from ferkeras.errors import InputError
 from ferkeras.pictures import find_pictures
 from ferkeras.rows import check_format, open_writer
-from ferkeras.runs import RunFolder
+from ferkeras.runs import NUMBER, RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,11 +45,17 @@ def run(args: argparse.Namespace) -> None:
 
     settings = folder.preprocessing()
     preprocessing = Preprocessing(settings["height"], settings["width"], settings["channels"])
+    affect = [head for head in ("valence", "arousal") if folder.heads().get(head) == [NUMBER]]
     unreadable = []
     with open_writer(args.output, classes=folder.labels()) as write:
         runner = open_artifact(folder, args.artifact)
         for row, problem in predict_pictures(
-            runner, paths, preprocessing=preprocessing, labels=folder.labels(), batch_size=args.batch_size
+            runner,
+            paths,
+            preprocessing=preprocessing,
+            labels=folder.labels(),
+            affect=affect,
+            batch_size=args.batch_size,
         ):
             write(row)
             if problem is not None:
