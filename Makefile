@@ -47,7 +47,7 @@ test: lint
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--extra litert --extra tensorboard --extra video --extra test --extra lint pyproject.toml -o requirements.lock
+		--extra litert --extra aggregation --extra tensorboard --extra video --extra test --extra lint pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) $(DATA) $(RUN)

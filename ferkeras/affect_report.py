@@ -135,7 +135,8 @@ def _pooled(parts: Sequence[Mapping[str, Any]], *, bootstrap: int, seed: int) ->
             subjects[subject] = subjects.get(subject, 0) + np.array(sums)
     constants = [part["baseline"]["sums"] for part in parts if part["baseline"]]
     constant = np.sum(constants, axis=0) if len(constants) == len(parts) else None
-    return _summary(np.stack(list(subjects.values())), constant, bootstrap=bootstrap, seed=seed)
+    units = np.stack([subjects[name] for name in sorted(subjects)])  # the order in which a report has them
+    return _summary(units, constant, bootstrap=bootstrap, seed=seed)
 
 
 def _row(fold: str, output: str, predictor: str, scores: Mapping[str, Any]) -> dict[str, Any]:

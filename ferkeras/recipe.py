@@ -93,6 +93,19 @@ class Schedule:
 
 
 @dataclass(frozen=True)
+class Aggregation:
+    """How the frames of clips are put together without a network over time, see `ferkeras.aggregation`."""
+
+    run: str
+    """The run whose network sees the frames: a folder, or the name of one beside the new run."""
+    method: str = "mean"
+    classifier: Literal["svm", "mlp"] | None = None
+    """What stands on aggregated vectors; none aggregates probabilities."""
+    components: int = 16
+    """Principal components before covariances."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole training run. Durations carry a unit: `30ep` epochs or `2000st` steps."""
 
@@ -111,6 +124,11 @@ class Recipe:
     """Which validation value picks the best epoch: accuracy is of emotion, ccc the mean of valence and arousal."""
     dtype: Literal["float32", "mixed_bfloat16"] = "float32"
     """Arithmetic in training. The saved model is float32 either way."""
+    cache_features: bool = False
+    """For clips and a model with a frozen encoder: encode each frame once, in float32, keep the vectors beside the
+    data, and train on them. Nothing can be augmented then."""
+    aggregation: Aggregation | None = None
+    """In the place of training a network of clips; of the rest, `data` and `seed` count."""
     stn_every: int = 5
     """Epochs between two pictures of what a spatial transformer does, for models that have one; 0 writes none."""
     seed: int = 0
@@ -194,6 +212,7 @@ def resolve(recipe: Recipe) -> Recipe:
     _require(told_apart, "data.train, validation and test", "different where there are data.parts", ", ".join(roles))
     _check_targets(recipe)
     _check_heads(recipe)
+    _check_cache(recipe)
     weights, natural = recipe.loss.class_weights, recipe.data.sampling == "natural"
     evened = "none unless data.sampling is natural: one of the two is enough against unequal classes"
     _require(natural or weights == "none", "loss.class_weights", evened, weights)
@@ -242,6 +261,20 @@ def _check_heads(recipe: Recipe) -> None:
     for keys in (("cross_entropy", "ccc", "mse"), ("valence", "arousal")):
         values = [getattr(affect, key) for key in keys]
         _require(any(values), f"one of loss.affect.{', '.join(keys)}", "above 0", values)
+
+
+def _check_cache(recipe: Recipe) -> None:
+    """Vectors can be kept where the same frame always gives the same one."""
+    if not recipe.cache_features:
+        return
+    _require(recipe.data.clips is not None, "cache_features", "false without data.clips", True)
+    frozen = recipe.model.options.get("freeze_encoder", False)
+    _require(frozen is True, "model.options.freeze_encoder", "true with cache_features", frozen)
+    for key in ("flip", "rotation", "translation", "zoom", "brightness", "contrast", "erasing"):
+        value = getattr(recipe.augment, key)
+        _require(not value, f"augment.{key}", "off with cache_features: frames are encoded once", value)
+    crop = recipe.augment.crop
+    _require(crop == 1, "augment.crop", "1 with cache_features: frames are encoded once", crop)
 
 
 def _check_augment(augment: Augment) -> None:

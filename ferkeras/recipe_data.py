@@ -55,6 +55,9 @@ class Data:
     arousal of the last frame of a window, or of every frame."""
     clips: ClipWindows | None = None
     """For data sets of clips: how windows are cut out of them."""
+    frame_stride: int | None = None
+    """For models of stills on a data set of clips: every so-manieth frame with a face is an example, with the label of
+    its clip."""
     group: str = "subject"
     """The feature whose values folds keep whole."""
     image_size: tuple[int, int] = (48, 48)

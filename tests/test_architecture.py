@@ -17,8 +17,8 @@ LEVELS: list[set[str]] = [
     | {"valence_arousal", "affect_losses", "affect_metrics", "affect_report", "affect_plots"},
     {"models", "data", "faces", "pictures", "rows", "video"},
     {"runs", "modelcard"},
-    {"training", "evaluation", "inference", "stn_sheet"},
-    {"export", "benchmark", "cleaning", "tuning"},
+    {"aggregation", "training", "evaluation", "inference", "stn_sheet"},
+    {"export", "benchmark", "cleaning", "comparison", "crossvalidation", "tuning"},
     {"cli"},
 ]
 #: Where `import tensorflow` may stand.

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ferkeras.aggregation import AGGREGATION_FILE
 from ferkeras.errors import InputError
 from ferkeras.runs import RunFolder
 
@@ -15,6 +16,10 @@ LITERT = Path("litert/float32.tflite")
 
 def open_artifact(folder: RunFolder, name: str) -> "Runner":
     """`keras`, `saved_model` (of the run), or a `.tflite` file, by its path or its name under `litert/`."""
+    if name == "keras" and (folder.path / AGGREGATION_FILE).is_file():
+        from ferkeras.aggregation.run import load_runner
+
+        return load_runner(folder)
     if name == "keras":
         from ferkeras.inference import keras_runner
 

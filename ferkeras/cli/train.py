@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ferkeras.cli.command import add_data_arguments, load_tensorflow, run_command
 from ferkeras.errors import InputError
-from ferkeras.recipe import Recipe, override, resolve
+from ferkeras.recipe import Aggregation, Recipe, override, resolve
 from ferkeras.recipes import DEFAULT, load_recipe
 from ferkeras.runs import RunFolder
 
@@ -63,6 +63,9 @@ def run(args: argparse.Namespace) -> None:
     if RunFolder(workdir).is_finished():
         print(f"ferkeras: {workdir} is finished already.", file=sys.stderr)
         return
+    if recipe.aggregation is not None:
+        _aggregate(recipe.aggregation, recipe, workdir, args)
+        return
     load_tensorflow()
     from ferkeras.training.finish import finish
     from ferkeras.training.loop import run as train
@@ -82,6 +85,17 @@ def run(args: argparse.Namespace) -> None:
         if (workdir / "recipe.json").exists():
             print("\nferkeras: The finished epochs are kept; --resume continues after the last one.", file=sys.stderr)
         raise
+
+
+def _aggregate(how: Aggregation, recipe: Recipe, workdir: Path, args: argparse.Namespace) -> None:
+    source = RunFolder.find(how.run, root=args.output)
+    load_tensorflow()
+    from ferkeras.aggregation.aggregator import Settings
+    from ferkeras.aggregation.run import aggregate
+
+    settings = Settings(how.method, how.classifier, how.components)
+    folders = {"data_dir": args.data_dir, "manual_dir": args.manual_dir}
+    print(aggregate(source, workdir, settings=settings, clips=recipe, **folders))
 
 
 def _recorded(workdir: Path, recipe: Recipe, *, changed: bool) -> Recipe:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferkeras.data.clip_pipeline import ClipPipeline
+from ferkeras.data.frame_pipeline import FramePipeline
 from ferkeras.data.pipeline import Pipeline, StillPipeline
 from ferkeras.data.preparation import prepare
 from ferkeras.data.prepared import report
@@ -24,13 +25,17 @@ def open_data(recipe: Recipe, *, data_dir: Path | None = None, manual_dir: Path 
         manual_dir: Official files; with several data sets, a folder that has one of the name of each.
 
     Raises:
-        InputError: as `ferkeras.data.preparation.prepare`, and for a data set of clips.
+        InputError: as `ferkeras.data.preparation.prepare`, and for a data set of clips without `data.frame_stride`.
     """
+    if recipe.data.frame_stride is not None:
+        return FramePipeline(_prepare_all(recipe, data_dir, manual_dir, feature="frames", kind="clips"), recipe)
     return StillPipeline(_prepare_all(recipe, data_dir, manual_dir, feature="image", kind="stills"), recipe)
 
 
 def open_clips(recipe: Recipe, *, data_dir: Path | None = None, manual_dir: Path | None = None) -> ClipPipeline:
     """The same for a recipe for clips, of which `data.clips` says how they are cut."""
+    if recipe.data.frame_stride is not None:
+        raise InputError("data.frame_stride must be none with data.clips", received=recipe.data.frame_stride)
     return ClipPipeline(_prepare_all(recipe, data_dir, manual_dir, feature="frames", kind="clips"), recipe)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ferkeras.data.cached_clips import CachedClips
 from ferkeras.data.clip_pipeline import ClipPipeline
 from ferkeras.data.opening import fingerprints
 from ferkeras.data.pipeline import StillPipeline
@@ -65,14 +66,20 @@ def run(
 
     checkpoint = workdir / CHECKPOINT
     resume = resume and checkpoint.exists()
-    model = _create(recipe, data, init_from=init_from, begin=not resume)
-    trainee = Trainee(model, recipe, steps_per_epoch=steps, class_counts=data.class_counts(recipe.data.train))
+    cached = recipe.cache_features
+    if resume and cached:
+        init_from = workdir  # a checkpoint has what is trained; the frozen encoder is in `model.keras`
+    model = _create(recipe, data, init_from=init_from, begin=cached or not resume)
+    network = model.get_layer("temporal") if cached else model  # what is trained; shares its variables with `model`
+    trainee = Trainee(network, recipe, steps_per_epoch=steps, class_counts=data.class_counts(recipe.data.train))
     progress = Progress.begin(recipe)
     if resume:
         state = load_checkpoint(checkpoint, variables=trainee.variables)
         progress.restore(state["progress"])
         trainee.restore(state["trainee"])
     folder = _begin_folder(workdir, recipe, data)
+    if cached:
+        data = CachedClips(data.builders, recipe, encoder=model.get_layer("encoder"))
 
     for epoch in range(len(progress.history), epochs):
         if progress.stopping.stop:
@@ -81,7 +88,7 @@ def run(
         bar = ProgressBar(title=f"epoch {epoch + 1}/{epochs}", steps=steps)
         trained = trainee.train(data.training(epoch), callbacks=[StopOnNaN(epoch), bar])
         seconds = time.perf_counter() - start
-        validated, recall = validate(model, data, trainee.task, split=recipe.data.validation)
+        validated, recall = validate(network, data, trainee.task, split=recipe.data.validation)
         row = {"epoch": epoch + 1, **trained, **validated, "learning_rate": rate}
         row |= {"seconds": round(seconds, 2), "images_per_second": round(images / seconds, 1)}
         if progress.take(row):

@@ -34,10 +34,10 @@ class Trainee:
         fused: bool | None = None,
     ) -> None:
         fused = can_fuse() if fused is None else fused
-        self.model = model
-        self.twin = make_twin(model, dtype=recipe.dtype, fused=fused)
-        self.optimizer = make_optimizer(recipe, steps_per_epoch=steps_per_epoch, fused=fused)
         self.task = make_task(recipe, class_counts=class_counts)
+        self.model = _with_heads(model, tuple(self.task.losses))
+        self.twin = make_twin(self.model, dtype=recipe.dtype, fused=fused)
+        self.optimizer = make_optimizer(recipe, steps_per_epoch=steps_per_epoch, fused=fused)
         self.optimizer.build(self.twin.trainable_variables)
         # jit_compile="auto" never compiles on a CPU, where XLA is the slower path, and does on an accelerator.
         self.twin.compile(
@@ -71,6 +71,13 @@ class Trainee:
         for variable, value in zip(self.twin.trainable_variables, raw.values, strict=True):
             variable.assign(value)
         return {name: float(history[name][-1]) for name in ("loss", *self.task.watched)}
+
+
+def _with_heads(model: keras.Model, heads: tuple[str, ...]) -> keras.Model:
+    """`model` up to `heads`, sharing its variables: Keras wants labels for every output that a model has."""
+    if set(model.output) == set(heads):
+        return model
+    return keras.Model(model.input, {head: model.output[head] for head in heads}, name=model.name)
 
 
 class _RawWeights(keras.callbacks.Callback):
