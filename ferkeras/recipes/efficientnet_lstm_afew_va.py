@@ -3,13 +3,14 @@
 Source: the report on valence and arousal from AFEW-VA: the pooled 1280-vector of each frame, two LSTM layers of 256,
 the last step, and two parallel dense layers of 21 classes, -10 to 10, trained by cross-entropy; the label of a window
 is that of its last frame. AFEW-VA has no official split. Here the actors are parted into five folds: three train, one
-validates, one tests; for the other four tests turn the numbers in `data.train`, `data.validation` and `data.test`.
+validates, one tests.
 Deviations: soft targets of one bin and 1 - CCC join the cross-entropy; the report's loss is that of
 `--set loss.affect.soft_sigma=0 loss.affect.ccc=0`. The encoder begins with ImageNet weights and is trained on;
 `model.options.encoder_weights` takes a trained `efficientnet_va`. Rate, schedule, windows and augmentation are this
 library's.
 
-Command: python train.py efficientnet_lstm_afew_va --manual-dir DIR
+Command: python train.py efficientnet_lstm_afew_va --manual-dir DIR, or for all five tests and their pooled scores
+ferkeras crossvalidate efficientnet_lstm_afew_va --manual-dir DIR
 Cost: made for an accelerator.
 Measured: not measured; AFEW-VA is given to researchers on request only.
 """

@@ -1,0 +1,15 @@
+"""The same as `xception_lstm_clips` with a bidirectional LSTM.
+
+Source: the report named there.
+
+Command: python train.py xception_bilstm_clips, after python train.py xception_dense_stills
+Cost: as there.
+Measured: not measured.
+"""
+
+import dataclasses
+
+from ferkeras.recipe import Model
+from ferkeras.recipes.xception_lstm_clips import RECIPE as PLAIN
+
+RECIPE = dataclasses.replace(PLAIN, name="xception_bilstm_clips", model=Model("xception_bilstm", PLAIN.model.options))
