@@ -147,19 +147,53 @@ def check_model(model: keras.Model, *, folder: Path, heads: Sequence[str] = ("em
 
 
 def check_sequence_model(model: keras.Model, *, folder: Path, heads: Sequence[str]) -> None:
-    """What `check_model` holds of a still model, and that masked frames change nothing and the parts serve alone."""
-    shape = model.input["frames"].shape[2:]
-    frames = np.random.default_rng(0).integers(0, 256, (4, 5, *shape)).astype("float32")
-    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 1, 0], [1, 0, 0, 0, 0]], bool)
-    clips = {"frames": frames, "frame_mask": mask}
+    """What `check_clip_model` checks, and that frames that do not count may be left out and the parts serve alone."""
+    clips = clips_for(model, [[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 1, 1, 0], [1, 0, 0, 0, 0]])
     encoder, temporal = model.get_layer("encoder"), model.get_layer("temporal")
-
-    for part in (model, encoder, temporal):
+    for part in (encoder, temporal):
         assert_named(part)
-    assert {name: tensor.name for name, tensor in model.input.items()} == {x: x for x in ("frame_mask", "frames")}
-    assert list(model.output) == list(temporal.output) == list(heads)
-    assert set(model.output_names) == set(heads)
+    assert list(temporal.output) == list(heads)
     assert_scales_pixels(encoder)
+    outputs = check_clip_model(model, clips, folder=folder, heads=heads)
+    vectors = np.stack([encoder(clip, training=False) for clip in clips["frames"]])
+    alone = temporal({"features": vectors, "frame_mask": clips["frame_mask"]}, training=False)
+    assert_close(alone, outputs, atol=1e-5)
+    assert_valid_frames_suffice(model, clips, outputs)
+
+
+def clips_for(model: keras.Model, masks: Sequence[Sequence[int]]) -> dict[str, np.ndarray]:
+    """Noise for `model`, with `masks` (B, T)."""
+    mask = np.array(masks, bool)
+    frames = np.random.default_rng(0).integers(0, 256, (*mask.shape, *model.input["frames"].shape[2:]))
+    return {"frames": frames.astype("float32"), "frame_mask": mask}
+
+
+def assert_valid_frames_suffice(model: keras.Model, clips: dict[str, np.ndarray], outputs: dict[str, Any]) -> None:
+    """Each clip alone, and without the frames that do not count, has the same outputs."""
+    frames = clips["frames"]
+    for index, valid in enumerate(clips["frame_mask"]):
+        short = {"frames": frames[index : index + 1, valid], "frame_mask": np.ones((1, valid.sum()), bool)}
+        kept = {head: np.asarray(logits)[index] for head, logits in outputs.items()}
+        kept = {head: logits[valid] if logits.ndim == 2 else logits for head, logits in kept.items()}
+        assert_close(model(short, training=False), {head: logits[None] for head, logits in kept.items()}, atol=1e-5)
+
+
+def check_clip_model(
+    model: keras.Model, clips: dict[str, np.ndarray], *, folder: Path, heads: Sequence[str]
+) -> dict[str, Any]:
+    """What `check_model` holds of a still model, and that what masked frames hold changes nothing.
+
+    Args:
+        clips: Inputs, some frames masked, of B of at least 4.
+
+    Returns:
+        The outputs for `clips`.
+    """
+    frames, mask = clips["frames"], clips["frame_mask"]
+    assert_named(model)
+    assert {name: tensor.name for name, tensor in model.input.items()} == {x: x for x in ("frame_mask", "frames")}
+    assert list(model.output) == list(heads)
+    assert set(model.output_names) == set(heads)
 
     before = [v.numpy() for v in model.variables]
     outputs = model(clips, training=False)
@@ -168,14 +202,6 @@ def check_sequence_model(model: keras.Model, *, folder: Path, heads: Sequence[st
         np.testing.assert_array_equal(variable.numpy(), old, variable.path)
     assert not np.allclose(arrays(outputs)[0].sum(axis=-1), 1.0), "probabilities, not logits"
     assert_close(model({"frames": frames.astype("uint8"), "frame_mask": mask}, training=False), outputs)
-
-    vectors = np.stack([encoder(clip, training=False) for clip in frames])
-    assert_close(temporal({"features": vectors, "frame_mask": mask}, training=False), outputs, atol=1e-5)
-    for index, valid in enumerate(mask):  # alone, and without the frames that do not count
-        short = {"frames": frames[index : index + 1, valid], "frame_mask": np.ones((1, valid.sum()), bool)}
-        kept = {head: np.asarray(logits)[index] for head, logits in outputs.items()}
-        kept = {head: logits[valid] if logits.ndim == 2 else logits for head, logits in kept.items()}
-        assert_close(model(short, training=False), {head: logits[None] for head, logits in kept.items()}, atol=1e-5)
     garbage = {"frames": np.where(mask[..., None, None, None], frames, np.float32(3e38)), "frame_mask": mask}
     for changed, same in zip(arrays(model(garbage, training=False)), arrays(outputs), strict=True):
         np.testing.assert_array_equal(changed, same)
@@ -193,6 +219,7 @@ def check_sequence_model(model: keras.Model, *, folder: Path, heads: Sequence[st
         assert_trains(twin, inputs, eagerly=True)
     for variable, other in zip(*(twin.trainable_variables for twin in twins), strict=True):
         np.testing.assert_array_equal(variable.numpy(), other.numpy(), variable.path)
+    return outputs
 
 
 def assert_trains_in_half(model: keras.Model, inputs: Any, outputs: dict[str, Any], *, eagerly: bool = False) -> None:

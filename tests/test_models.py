@@ -53,6 +53,10 @@ PARAMETERS: dict[str, tuple[int, int]] = {
     "efficientnet_lstm": (6_117_542, 6_159_558),
     "efficientnet_b2_lstm": (9_942_060, 10_009_628),
     "efficientnet_lstm_frames": (6_117_542, 6_159_558),
+    "microexp_stcnn": (44_241_667, 44_241_667),
+    "irnn": (1_264_231, 1_265_223),
+    "two_stream_bilstm": (1_444_951, 1_446_935),
+    "stc_nlstm": (1_793_815, 1_794_295),
 }
 #: Trained parameters that the reports and papers print.
 PUBLISHED: dict[str, int] = {
@@ -184,6 +188,24 @@ def after_backbone(name: str, features: int) -> int:
     return dense(features, 1024, 512) + temporal[name]
 
 
+def small_cnn(channels: int = 1) -> int:
+    return sum(conv_bn(a, b) for a, b in pairwise([channels, 16, 32, 64, 128, 256]))
+
+
+def of_clips(name: str) -> int:
+    """Of the surveyed sequence models."""
+    levels = [1, 16, 32, 64, 128]
+    return {
+        # 3x3x15 on 96x64x64 leaves 82x62x62, of which the pooling leaves a third.
+        "microexp_stcnn": 15 * conv(1, 32, bias=False) + 32 + dense(27 * 20 * 20 * 32, 128, 3),
+        "irnn": small_cnn() + dense(256, 1024, 512) + 128 * (512 + 128 + 1) + dense(128, 7),
+        "two_stream_bilstm": small_cnn(1) + small_cnn(2) + 2 * lstm(512, 128) + dense(256, 7),
+        "stc_nlstm": sum(27 * a * b + 2 * b + lstm(9 * b, 128) for a, b in pairwise(levels))
+        + lstm(128, 128)
+        + dense(128, 7),
+    }[name]
+
+
 def by_formula(name: str) -> int:
     """Trained parameters, or with one of keras.applications for a backbone all, from the definition."""
     if name == "vgg16_bn":  # one normalisation for the two convolutions of a stage
@@ -192,6 +214,8 @@ def by_formula(name: str) -> int:
     if backbone := backbone_of(name):
         total, features = WITH_THOUSAND_CLASSES[backbone]
         return total - dense(features, 1000) + after_backbone(name, features)
+    if MODELS[name].is_sequence:
+        return of_clips(name)
     family = name.rstrip("0123456789").partition("_")[0].rstrip("0123456789")
     return {
         "vgg": vgg_by_formula,

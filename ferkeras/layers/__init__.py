@@ -5,8 +5,10 @@ from ferkeras.layers.affine_sampler import AffineSampler
 from ferkeras.layers.attention_variance import AttentionVariance
 from ferkeras.layers.fold_frames import FoldFrames, UnfoldFrames
 from ferkeras.layers.layer_scale import LayerScale
+from ferkeras.layers.optical_flow import OpticalFlow
 from ferkeras.layers.squeeze_excitation import SqueezeExcitation
 from ferkeras.layers.stochastic_depth import StochasticDepth
+from ferkeras.layers.unfold_maps import UnfoldMaps
 
 __all__ = [
     "AdditiveAttention",
@@ -14,7 +16,9 @@ __all__ = [
     "AttentionVariance",
     "FoldFrames",
     "LayerScale",
+    "OpticalFlow",
     "SqueezeExcitation",
     "StochasticDepth",
     "UnfoldFrames",
+    "UnfoldMaps",
 ]

@@ -171,6 +171,32 @@ MODELS: dict[str, Entry] = {
     "efficientnet_lstm_frames": _efficientnet_lstm(
         "EfficientNet-B0-LSTM, valence and arousal per frame", per_frame=True
     ),
+    "microexp_stcnn": Entry(
+        "ferkeras.models.microexp_stcnn:microexp_stcnn",
+        "one convolution over space and time, for micro-expressions",
+        "Reddy et al., IJCNN 2019",
+        input_shape=(64, 64, 1),
+        classes=3,
+        frames=96,
+    ),
+    "irnn": Entry(
+        "ferkeras.models.irnn:irnn",
+        "small convolutional network per frame, recurrent network that begins with the identity",
+        "Ebrahimi Kahou et al., ICMI 2015",
+        frames=16,
+    ),
+    "two_stream_bilstm": Entry(
+        "ferkeras.models.two_stream_bilstm:two_stream_bilstm",
+        "small convolutional networks of picture and optical flow, bidirectional LSTM",
+        "after Simonyan & Zisserman, NeurIPS 2014",
+        frames=16,
+    ),
+    "stc_nlstm": Entry(
+        "ferkeras.models.stc_nlstm:stc_nlstm",
+        "four levels of 3-D convolutions, an LSTM over time at each, one over the levels",
+        "Yu et al., Neurocomputing 2018",
+        frames=16,
+    ),
 }
 
 

@@ -8,9 +8,10 @@ from keras import layers
 from ferkeras.layers import AdditiveAttention, FoldFrames, SqueezeExcitation
 
 #: Each product of weights with a position of the output map, which has the channels last.
-_PER_OUTPUT = (layers.Conv1D, layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D, layers.Dense)
+_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+_PER_OUTPUT = (*_CONVOLUTIONS, layers.Dense)
 #: Each product of weights with a step of the input (B, T, D).
-_PER_STEP = (layers.LSTM, layers.GRU, layers.Bidirectional, AdditiveAttention)
+_PER_STEP = (layers.SimpleRNN, layers.LSTM, layers.GRU, layers.Bidirectional, AdditiveAttention)
 #: Weights without products of matrices, whatever their shape.
 _ELEMENTWISE = (layers.BatchNormalization, layers.LayerNormalization, layers.GroupNormalization, layers.Normalization)
 

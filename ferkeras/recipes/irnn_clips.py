@@ -1,0 +1,17 @@
+"""Emotion of generated clips: rectified linear recurrent units over the vectors of an encoder of stills.
+
+Source: Ebrahimi Kahou et al., ICMI 2015, see `ferkeras.models.irnn`: as in the paper the encoder is trained on still
+images first. It is then fixed; encoder and training are those of `xception_lstm_clips`, which clips the gradients, as
+the paper does.
+
+Command: python train.py irnn_clips, after python train.py xception_dense_stills
+Cost: a minute on two CPU cores after the first.
+Measured: not measured.
+"""
+
+import dataclasses
+
+from ferkeras.recipe import Model
+from ferkeras.recipes.xception_lstm_clips import RECIPE as LSTM
+
+RECIPE = dataclasses.replace(LSTM, name="irnn_clips", model=Model("irnn", LSTM.model.options))

@@ -1,0 +1,23 @@
+"""Emotion of generated clips: one convolution over space and time and two dense layers.
+
+Source: Reddy et al., IJCNN 2019, see `ferkeras.models.microexp_stcnn`. The paper trains on 96 grey frames of 64x64 with
+kernels of 15 frames and plain gradient descent; here are 16 frames of 48x48, kernels of 3, the same share of the
+clip, and the training of `stc_nlstm_clips` with a tenth of its learning rate: the dense layer has 28,800 inputs,
+and at the full rate Adam's first steps leave its units dead.
+
+Command: python train.py microexp_stcnn_clips
+Cost: five minutes on two CPU cores.
+Measured: not measured.
+"""
+
+import dataclasses
+
+from ferkeras.recipe import Model
+from ferkeras.recipes.stc_nlstm_clips import RECIPE as NESTED
+
+RECIPE = dataclasses.replace(
+    NESTED,
+    name="microexp_stcnn_clips",
+    model=Model("microexp_stcnn", {"kernel_frames": 3, "dropout": 0.5}),
+    optimizer=dataclasses.replace(NESTED.optimizer, learning_rate=1e-4),
+)
