@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
 RUN := saved_models/quickstart
+# Processes that share the tests; each takes about 3 GB of memory.
+WORKERS ?= 2
 
 .PHONY: help env quickstart test lint lock clean
 
@@ -43,7 +45,7 @@ lint: env
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

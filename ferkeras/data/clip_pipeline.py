@@ -1,7 +1,7 @@
 """Batches of clips: windows of T frames with a mask, and what is said of them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import tensorflow as tf
@@ -29,6 +29,9 @@ class ClipPipeline(Pipeline):
         InputError: as `Pipeline`, and for an overlap of a class that no data set has.
     """
 
+    #: Cuts a split into windows.
+    _selection: ClassVar[type[ClipSelection]] = ClipSelection
+
     def __init__(self, made: "tfds.core.DatasetBuilder | Sequence[tfds.core.DatasetBuilder]", recipe: Recipe) -> None:
         super().__init__(made, recipe)
         known = [*dict.fromkeys(name for made in self.builders for name in class_names(made)), "default"]
@@ -47,7 +50,7 @@ class ClipPipeline(Pipeline):
 
     def _select(self, made: "tfds.core.DatasetBuilder", name: str, *, split: str) -> ClipSelection:
         data = self._recipe.data
-        return ClipSelection(
+        return self._selection(
             made,
             name,
             self.class_names,
