@@ -139,6 +139,11 @@ class Recipe:
         return ("valence", "arousal") if self.data.target.startswith("valence_arousal") else ("emotion",)
 
     @property
+    def score(self) -> str:
+        """The column of the history that tells how good an epoch is, the higher the better."""
+        return "val_accuracy" if self.heads == ("emotion",) else "val_ccc"
+
+    @property
     def soft_targets(self) -> bool:
         """Whether training labels are distributions over the classes and not class numbers."""
         return self.augment.mixes or self.data.target == "distribution"

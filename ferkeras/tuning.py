@@ -47,6 +47,7 @@ class Result:
     Attributes:
         status: `finished`, `interrupted`, `waiting`, or `failed: <why>`. The numbers are there once it is finished.
         best_epoch: Which the recipe's `monitor` chose; the validation values are of this epoch.
+        val_score: Of `Recipe.score`: accuracy, or mean CCC of valence and arousal.
         seconds: Of training, all epochs together.
     """
 
@@ -54,7 +55,7 @@ class Result:
     status: str
     best_epoch: int | None = None
     val_loss: float | None = None
-    val_accuracy: float | None = None
+    val_score: float | None = None
     seconds: float | None = None
 
 
@@ -151,9 +152,9 @@ def ranked(results: Sequence[Result], *, monitor: str) -> list[Result]:
     """Best first by the validation value that `monitor` names; those without one last, in their order."""
 
     def rank(result: Result) -> float:
-        if result.val_loss is None or result.val_accuracy is None:
+        if result.val_loss is None or result.val_score is None:
             return math.inf
-        return result.val_loss if monitor == "loss" else -result.val_accuracy
+        return result.val_loss if monitor == "loss" else -result.val_score
 
     return sorted(results, key=rank)
 
@@ -162,25 +163,18 @@ def _check(trials: Sequence[Trial], *, data_dir: Path | None, manual_dir: Path |
     """Opens the data and builds the network of every trial, each kind once: a mistake in the last one shows now."""
     import keras
 
-    from ferkeras.data.opening import open_data
-    from ferkeras.models import create_model
+    from ferkeras.training.loop import make_model
+    from ferkeras.training.task import open_examples
 
     seen = []
     for recipe in (trial.recipe for trial in trials):
         if (recipe.model, recipe.data) in seen:
             continue
         seen.append((recipe.model, recipe.data))
-        data = open_data(recipe, data_dir=data_dir, manual_dir=manual_dir)
+        data = open_examples(recipe, data_dir=data_dir, manual_dir=manual_dir)
         for split in (recipe.data.train, recipe.data.validation):
             data.size(split)
-        shape = (*recipe.data.image_size, recipe.data.channels)
-        create_model(
-            recipe.model.name,
-            recipe.model.options,
-            input_shape=shape,
-            classes=len(data.class_names),
-            pretrained=False,
-        )
+        make_model(recipe, data, pretrained=False)
         keras.utils.clear_session()
 
 
@@ -229,10 +223,10 @@ def _result(trial: Trial, folder: Path, *, failure: str | None = None) -> Result
         return Result(trial, "interrupted" if run.path.exists() else "waiting")
     progress = Progress.begin(trial.recipe)  # chooses the epoch as training did
     for row in run.history():
-        progress.take({name: float(row[name]) for name in ("epoch", "val_loss", "val_accuracy", "seconds")})
+        progress.take({name: float(row[name]) for name in ("epoch", "val_loss", trial.recipe.score, "seconds")})
     best = progress.history[int(progress.stopping.best_epoch) - 1]
     seconds = sum(row["seconds"] for row in progress.history)
-    return Result(trial, "finished", int(best["epoch"]), best["val_loss"], best["val_accuracy"], round(seconds, 1))
+    return Result(trial, "finished", int(best["epoch"]), best["val_loss"], best[trial.recipe.score], round(seconds, 1))
 
 
 def _write(folder: Path, recipe: Recipe, results: Sequence[Result]) -> None:
@@ -248,11 +242,17 @@ def _write(folder: Path, recipe: Recipe, results: Sequence[Result]) -> None:
     write_atomically(folder / "best.json", best.trial.recipe.to_json() + "\n")
     from ferkeras.plots import plot_grid
 
-    plot_grid(rows, folder / "results.png", keys=list(best.trial.values), best=results.index(best))
+    keys = list(best.trial.values)
+    plot_grid(rows, folder / "results.png", keys=keys, best=results.index(best), quantity=recipe.score)
 
 
 def _rows(results: Sequence[Result]) -> Iterator[dict[str, Any]]:
     """`results.csv`: trial, a column for each key, and the rest of the result."""
     for result in results:
-        numbers = {name: getattr(result, name) for name in ("best_epoch", "val_loss", "val_accuracy", "seconds")}
+        numbers = {
+            "best_epoch": result.best_epoch,
+            "val_loss": result.val_loss,
+            result.trial.recipe.score: result.val_score,
+            "seconds": result.seconds,
+        }
         yield {"trial": result.trial.name, **result.trial.values, **numbers, "status": result.status}

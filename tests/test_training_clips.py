@@ -1,5 +1,6 @@
 """Training on clips: emotion, valence and arousal of a window, and of each frame, by the one loop."""
 
+import csv
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from ferkeras.training import loop
 from ferkeras.training.finish import finish
 from ferkeras.training.task import AffectTask
 from ferkeras.training.trainee import Trainee
+from ferkeras.tuning import parse_grid, run_grid
 from tests.tiny_clips import CLASSES, SIDE, clips_recipe, moving_clips
 
 BINS = list(range(-10, 11))
@@ -115,6 +117,15 @@ def test_a_resumed_run_has_the_same_bits(
     rows = [[{k: v for k, v in row.items() if "second" not in k} for row in run.history()] for run in runs]
     assert len(rows[0]) == 4
     assert rows[0] == rows[1]
+
+
+def test_a_grid_is_ranked_by_concordance(data_dir: Path, tmp_path: Path) -> None:
+    recipe = clips_recipe(monitor="ccc", duration="1ep")
+    results = run_grid(recipe, parse_grid(["model.options.hidden=4,8"]), tmp_path / "grid", data_dir=data_dir)
+    with (tmp_path / "grid" / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [result.status for result in results] == ["finished", "finished"]
+    assert results[0].val_score == max(float(row["val_ccc"]) for row in rows)
 
 
 def test_labels_of_frames_that_are_not_seen_change_nothing() -> None:

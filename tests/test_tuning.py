@@ -146,7 +146,7 @@ def test_a_grid_that_fails_and_is_interrupted_and_goes_on(
         losses = [float(row["val_loss"]) for row in history]
         assert result.val_loss == min(losses)
         assert result.best_epoch == 1 + losses.index(min(losses))
-        assert result.val_accuracy == float(history[losses.index(min(losses))]["val_accuracy"])
+        assert result.val_score == float(history[losses.index(min(losses))]["val_accuracy"])
         assert math.isclose(result.seconds or 0, sum(float(row["seconds"]) for row in history), abs_tol=0.1)
     assert Recipe.from_json((folder / "best.json").read_text()) == results[0].trial.recipe
 

@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
         raise
     best = results[0]
     print_table(
-        ["trial", "val_accuracy", "val_loss", "best epoch", "seconds", "status"],
+        ["trial", recipe.score, "val_loss", "best epoch", "seconds", "status"],
         [[result.trial.name, *_cells(result), result.status] for result in results],
     )
     if best.status != "finished":
@@ -79,6 +79,6 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _cells(result: Result) -> list[str]:
-    if result.val_accuracy is None or result.val_loss is None:
+    if result.val_score is None or result.val_loss is None:
         return [""] * 4
-    return [f"{result.val_accuracy:.4f}", f"{result.val_loss:.4f}", str(result.best_epoch), f"{result.seconds:.0f}"]
+    return [f"{result.val_score:.4f}", f"{result.val_loss:.4f}", str(result.best_epoch), f"{result.seconds:.0f}"]

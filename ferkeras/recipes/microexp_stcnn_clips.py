@@ -2,7 +2,7 @@
 
 Source: Reddy et al., IJCNN 2019, see `ferkeras.models.microexp_stcnn`. The paper trains on 96 grey frames of 64x64 with
 kernels of 15 frames and plain gradient descent; here are 16 frames of 48x48, kernels of 3, the same share of the
-clip, and the training of `stc_nlstm_clips` with a tenth of its learning rate: the dense layer has 28,800 inputs,
+clip, and the training of `stc_nlstm_clips` with a third of its learning rate: the dense layer has 28,800 inputs,
 and at the full rate Adam's first steps leave its units dead.
 
 Command: python train.py microexp_stcnn_clips
@@ -19,5 +19,6 @@ RECIPE = dataclasses.replace(
     NESTED,
     name="microexp_stcnn_clips",
     model=Model("microexp_stcnn", {"kernel_frames": 3, "dropout": 0.5}),
-    optimizer=dataclasses.replace(NESTED.optimizer, learning_rate=1e-4),
+    duration="30ep",
+    optimizer=dataclasses.replace(NESTED.optimizer, learning_rate=3e-4),
 )

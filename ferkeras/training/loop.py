@@ -118,17 +118,27 @@ def validate(
     return task.validate(*gather_heads(keras_runner(model), batches, heads=tuple(task.losses)))
 
 
-def _create(recipe: Recipe, data: StillPipeline | ClipPipeline, *, init_from: Path | None, begin: bool) -> keras.Model:
-    """The recipe's model; with its first weights where the run begins, which one that goes on does not need."""
+def make_model(recipe: Recipe, data: StillPipeline | ClipPipeline, *, pretrained: bool) -> keras.Model:
+    """The recipe's model for `data`; `pretrained` as of `ferkeras.models.create_model`.
+
+    Raises:
+        InputError: for a model that cannot be built so, or that does not say what the recipe trains.
+    """
     clips = recipe.data.clips
     model = create_model(
         recipe.model.name,
         recipe.model.options,
         input_shape=(*([clips.frames] if clips else []), *recipe.data.image_size, recipe.data.channels),
         classes=len(data.class_names) or len(VALENCE_AROUSAL_BINS),
-        pretrained=begin and init_from is None,
+        pretrained=pretrained,
     )
     _check_outputs(model, recipe)
+    return model
+
+
+def _create(recipe: Recipe, data: StillPipeline | ClipPipeline, *, init_from: Path | None, begin: bool) -> keras.Model:
+    """The recipe's model; with its first weights where the run begins, which one that goes on does not need."""
+    model = make_model(recipe, data, pretrained=begin and init_from is None)
     if begin and init_from is not None:
         file = init_from / "model.keras" if init_from.is_dir() else init_from
         source = RunFolder(file.parent).load_model(file.name)
