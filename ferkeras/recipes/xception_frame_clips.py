@@ -8,7 +8,8 @@ Command: python train.py xception_frame_clips
 Then: ferkeras aggregate xception_frame_clips --data xception_lstm_clips --method mean --output
 saved_models/xception_aggregation_clips
 Cost: three minutes on two CPU cores.
-Measured: not measured.
+Measured: test accuracy 0.455 (2741 frames, 95 % interval over subjects 0.433 to 0.477),
+by python benchmarks/sequences.py.
 """
 
 from ferkeras.recipe import Augment, Data, Model, Optimizer, Recipe, Schedule
