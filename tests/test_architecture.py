@@ -18,7 +18,8 @@ LEVELS: list[set[str]] = [
     {"models", "data", "faces", "pictures", "rows", "video"},
     {"runs", "modelcard"},
     {"aggregation", "training", "evaluation", "inference", "stn_sheet"},
-    {"export", "benchmark", "cleaning", "comparison", "crossvalidation", "tuning"},
+    {"export", "serving", "web", "cleaning", "comparison", "crossvalidation", "tuning"}
+    | {"benchmark", "benchmark_artifacts"},
     {"cli"},
 ]
 #: Where `import tensorflow` may stand.
@@ -27,6 +28,7 @@ TENSORFLOW = (
     "ferkeras/export/",
     "ferkeras/benchmark.py",
     "ferkeras/faces/mtcnn.py",
+    "ferkeras/serving.py",
     "ferkeras/training/cpu.py",
 )
 #: What builders may use of this package.

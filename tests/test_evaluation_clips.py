@@ -131,4 +131,4 @@ def test_the_command(target: Target, data_dir: Path, tmp_path: Path, capsys: pyt
         x = report["valence"]["baseline"]["sums"]
         assert x[7] / x[0] == pytest.approx(expected), "the constant is the mean of the training split"
     told = command(folder.path, "--artifact", "saved_model", "--data-dir", data_dir)
-    assert_one_line(told, "Keras model alone", "--artifact saved_model")
+    assert_one_line(told, "saved_model.pb", "ferkeras export RUN --format saved_model")

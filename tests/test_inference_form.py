@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import layers
 
 from ferkeras.export.inference_form import inference_form
+from ferkeras.export.interface import interface_of
 from ferkeras.export.litert import export_litert, load_litert, operators
 from ferkeras.export.parity import check_parity
 from ferkeras.export.saved_model import export_saved_model, load_saved_model
@@ -36,7 +37,8 @@ def model() -> keras.Model:
 
 @pytest.fixture(scope="module")
 def directory(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_saved_model(model, tmp_path_factory.mktemp("run") / "saved_model" / "1", labels=EMOTIONS)
+    path = tmp_path_factory.mktemp("run") / "saved_model" / "1"
+    return export_saved_model(model, path, interface=interface_of(model, heads={"emotion": EMOTIONS}))
 
 
 def test_nothing_of_the_training_branch_remains(model: keras.Model) -> None:
@@ -107,7 +109,7 @@ def test_saved_model_equals_the_model_and_has_no_variable_of_the_branch(model: k
 
 
 def test_litert_equals_the_model_with_builtin_operators_alone(model: keras.Model, tmp_path: Path) -> None:
-    path = export_litert(model, tmp_path / "float32.tflite", labels=EMOTIONS)
+    path = export_litert(model, tmp_path / "float32.tflite", interface=interface_of(model, heads={"emotion": EMOTIONS}))
     report = check_parity(model, {"litert": load_litert(path)}, IMAGES)
     assert report["passed"]
     assert report["artifacts"]["litert"]["max_abs_diff"] <= 1e-4

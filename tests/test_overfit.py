@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 from ferkeras.data.preprocess import Preprocessing
-from ferkeras.export.saved_model import all_layers
+from ferkeras.export.interface import all_layers
 from ferkeras.labels import EMOTIONS
 from ferkeras.models import MODELS, create_model
 from ferkeras.recipe import Data, Model, Optimizer, Recipe

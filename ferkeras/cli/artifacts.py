@@ -1,17 +1,14 @@
 """Opens whatever form of a trained network the user names."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferkeras.aggregation import AGGREGATION_FILE
 from ferkeras.errors import InputError
+from ferkeras.export.plan import SAVED_MODEL
 from ferkeras.runs import RunFolder
 
 if TYPE_CHECKING:
     from ferkeras.inference import Runner
-
-SAVED_MODEL = Path("saved_model/1")
-LITERT = Path("litert/float32.tflite")
 
 
 def open_artifact(folder: RunFolder, name: str) -> "Runner":

@@ -43,8 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     folder = RunFolder.find(args.run_name, root=args.runs)
     recipe = folder.recipe()
-    if recipe.data.clips and args.artifact != "keras":
-        raise InputError("Of a run on clips the Keras model alone is measured", received=f"--artifact {args.artifact}")
     if args.dataset:
         # Those of the run, found by their names.
         classes = recipe.data.classes or (folder.labels() if recipe.heads == ("emotion",) else ())

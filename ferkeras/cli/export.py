@@ -1,19 +1,17 @@
-"""Writes SavedModel and LiteRT files of a run and proves on pictures that they compute what the model computes."""
+"""Writes a run as files for servers, devices and browsers, and proves that they compute what the model computes."""
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from ferkeras.cli.artifacts import LITERT, SAVED_MODEL
+from ferkeras.aggregation import AGGREGATION_FILE
 from ferkeras.cli.command import add_run_argument, load_tensorflow
 from ferkeras.cli.table import print_table
+from ferkeras.errors import InputError
+from ferkeras.export.plan import QUANTIZE, plan
 from ferkeras.runs import RunFolder
 
-if TYPE_CHECKING:
-    import numpy as np
-
-TOLERANCE = 1e-4
-IMAGES = 64
+FORMATS = ("saved_model", "litert", "serving", "web", "mobile")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,75 +19,101 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--format",
         nargs="+",
-        choices=("saved_model", "litert"),
+        choices=FORMATS,
         default=["saved_model", "litert"],
-        help="default: both",
+        help="default: saved_model litert; serving is made of the run's SavedModel, web and mobile of its LiteRT files",
+    )
+    parser.add_argument(
+        "--quantize",
+        nargs="+",
+        choices=QUANTIZE,
+        help="how the LiteRT files store weights, one file each (default: none); int8 needs prepared data, and is "
+        "refused where it costs more than one point of accuracy, or 0.01 of CCC",
+    )
+    parser.add_argument(
+        "--streaming", action="store_true", help="LiteRT files of clips also read frame by frame, signature step"
     )
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="prepared data, for the proof on real pictures")
+    parser.add_argument(
+        "--litertjs", type=Path, metavar="DIR", help="for --format web: node_modules with @litertjs/core (default: npm)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="say what would be written and write nothing")
 
 
 def run(args: argparse.Namespace) -> None:
     folder = RunFolder.find(args.run_name, root=args.runs)
-    targets = {"saved_model": folder.path / SAVED_MODEL, "litert": folder.path / LITERT}
+    _check(args, folder)
+    litert = args.quantize or ["none"] if "litert" in args.format else []
+    planned = plan(saved_model="saved_model" in args.format, litert=litert, streaming=args.streaming)
+    others = [name for name in FORMATS[2:] if name in args.format]
     if args.dry_run:
-        print("\n".join(f"would write {targets[name]}" for name in args.format))
+        paths = dict.fromkeys(str(folder.path / artifact.path) for artifact in planned)
+        print("\n".join(f"would write {path}" for path in [*paths, *(f"the files for {name}" for name in others)]))
         return
-
     load_tensorflow()
-    from ferkeras.export.litert import export_litert, load_litert, operators
-    from ferkeras.export.parity import ParityError, check_parity
-    from ferkeras.export.saved_model import export_saved_model, load_saved_model
+    if planned:
+        from ferkeras.export.artifacts import export_run
+        from ferkeras.export.parity import ParityError
 
-    model, labels = folder.load_model(), folder.labels()
-    runners, sizes = {}, {}
-    if "saved_model" in args.format:
-        path = export_saved_model(model, targets["saved_model"], labels=labels)
-        runners["saved_model"] = load_saved_model(path)
-        sizes["saved_model"] = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    if "litert" in args.format:
-        path = export_litert(model, targets["litert"], labels=labels)
-        runners["litert"] = load_litert(path)
-        sizes["litert"] = path.stat().st_size
-    images, source = _pictures(folder, data_dir=args.data_dir)
-    failure = None
-    try:
-        report = check_parity(model, runners, images, tolerance=TOLERANCE)
-    except ParityError as error:
-        failure, report = error, error.report
-    report = {"images": source, **report}
-    for name, result in report["artifacts"].items():
-        result["path"], result["bytes"] = str(targets[name].relative_to(folder.path)), sizes[name]
-    if "litert" in runners:
-        report["artifacts"]["litert"]["operators"] = list(operators(targets["litert"]))
-    folder.write_json("export.json", report)
-    rows = [
-        [
-            name,
-            r["path"],
-            f"{r['bytes'] / 1e6:.1f}",
-            f"{r['max_abs_diff']:.1e}",
-            f"{100 * r['top1_agreement']:.1f} %",
-        ]
-        for name, r in report["artifacts"].items()
-    ]
-    print(f"Compared with Keras on {len(images)} pictures ({source}); largest logit difference allowed {TOLERANCE:g}")
-    print_table(["artefact", "path in the run", "MB", "largest difference", "same label"], rows)
-    if failure is not None:
-        raise failure
+        report = export_run(folder, planned, data_dir=args.data_dir)
+        _print(report)
+        if "error" in report:
+            raise ParityError(report["error"], report)
+        if failed := report.get("failed"):
+            reasons = " ".join(f"{name}: {reason}" for name, reason in failed.items())
+            files = sum(not artifact.step for artifact in planned)
+            raise InputError(f"{len(failed)} of {files} artefacts cannot be had. {reasons.rstrip('.')}")
+    for name in others:
+        print(f"Written: {_write_others(name, folder, args)}")
 
 
-def _pictures(folder: RunFolder, *, data_dir: Path | None) -> "tuple[np.ndarray, str]":
-    """64 validation pictures where the run's data is prepared, else 64 drawn faces; and what they are."""
-    import numpy as np
+def _check(args: argparse.Namespace, folder: RunFolder) -> None:
+    if (folder.path / AGGREGATION_FILE).is_file():
+        action = "Export the run whose frames it aggregates."
+        raise InputError("An aggregation is not one network", received=str(folder.path), action=action)
+    if "litert" not in args.format and (args.quantize or args.streaming):
+        received = "--streaming" if args.streaming else f"--quantize {' '.join(args.quantize)}"
+        raise InputError("--quantize and --streaming are for LiteRT", received=received, action="Add --format litert.")
+    if "web" not in args.format and args.litertjs is not None:
+        raise InputError("--litertjs is for the page", received=str(args.litertjs), action="Add --format web.")
 
-    from ferkeras.data.opening import all_prepared, open_data
 
-    recipe = folder.recipe()
-    if all_prepared(recipe, data_dir=data_dir):
-        data = open_data(recipe, data_dir=data_dir)
-        images = next(iter(data.evaluation(recipe.data.validation, batch_size=IMAGES).as_numpy_iterator()))[0]
-        return images, f"{data.dataset}, {recipe.data.validation}"
-    shape = (*recipe.data.image_size, recipe.data.channels)
-    noise = np.random.default_rng(recipe.seed).integers(0, 256, (IMAGES, *shape), dtype=np.uint8)
-    return noise, "random pixels, as the run's data is not prepared here"
+def _print(report: dict[str, Any]) -> None:
+    results = report["artifacts"]
+    if not results:
+        return
+    count = next(iter(results.values()))["n"]
+    print(f"Compared with Keras on {count} examples ({report['images']}); largest logit difference allowed", end=" ")
+    print(f"{report['tolerance']:g} without quantisation")
+    head = ["artefact", "path in the run", "MB", "largest difference", "mean", "same label"]
+    score = report.get("score")
+    if score:
+        print(f"Keras has {score} {report['keras']:.4f} on {report['split']}")
+        head += [score, "lost"]
+    rows = []
+    for name, r in results.items():
+        differences = [_number(r[key], ".1e") for key in ("max_abs_diff", "mean_abs_diff")]
+        row = [name, r["path"], f"{r['bytes'] / 1e6:.1f}", *differences, _number(r["top1_agreement"], ".1%")]
+        rows.append(row + ([_number(r.get("score"), ".4f"), _number(r.get("drop"), ".4f")] if score else []))
+    print_table(head, rows)
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
+def _write_others(name: str, folder: RunFolder, args: argparse.Namespace) -> Path:
+    """The files of a format that is made of other artefacts."""
+    if name == "serving":
+        from ferkeras.export.artifacts import examples, open_source
+        from ferkeras.export.serving_files import write_serving
+
+        inputs, _ = examples(open_source(folder, data_dir=args.data_dir))
+        return write_serving(folder, examples=inputs)
+    if name == "web":
+        from ferkeras.export.web import write_web
+
+        return write_web(folder, litertjs=args.litertjs)
+    from ferkeras.export.mobile import write_mobile
+
+    return write_mobile(folder)

@@ -1,89 +1,113 @@
 """LiteRT (TFLite), the form that runs on phones and in browsers: one `.tflite` file of builtin operators."""
 
-import os
-import re
-import signal
-import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
 
 from ferkeras.errors import InputError, MissingExtraError
+from ferkeras.export.archive import (
+    Endpoint,
+    Runner,
+    as_batch,
+    as_clips,
+    call,
+    model_outputs,
+    named_outputs,
+    write_archive,
+)
 from ferkeras.export.inference_form import inference_form
-from ferkeras.export.saved_model import Runner, as_batch, call, check_model, write_archive
+from ferkeras.export.interface import Interface
+from ferkeras.export.litert_convert import QUANTIZE, ConversionError, Quantize, convert_in_child
+from ferkeras.export.litert_metadata import embed_metadata, operators
+from ferkeras.export.litert_quantize import require_quantizer, write_representative
+from ferkeras.export.litert_streaming import STEP, step_endpoint
 from ferkeras.files import staged
+
+__all__ = ["ConversionError", "export_litert", "load_litert", "operators", "step_file"]
 
 SIGNATURE = "serving_default"
 
 
-class ConversionError(RuntimeError):
-    """The converter failed, or wrote a file that needs more than the builtin operators."""
+def export_litert(
+    model: keras.Model,
+    path: str | Path,
+    *,
+    interface: Interface,
+    quantize: Quantize = "none",
+    representative: Iterable[Any] | None = None,
+    streaming: bool = False,
+) -> Path:
+    """Writes `model` as a `.tflite` file for one image or clip at a time, with builtin operators only.
 
-
-def export_litert(model: keras.Model, path: str | Path, *, labels: Sequence[str]) -> Path:
-    """Writes `model` as a float32 `.tflite` file for one image at a time, with builtin operators only.
-
-    The signature `serving_default` takes `image`, float32 (1, H, W, C) in [0, 255], and returns `emotion`,
-    the logits, float32 (1, K). All shapes are static: with a free batch size recurrent layers do not convert.
+    The signature `serving_default` takes `image`, float32 (1, H, W, C) in [0, 255], or `frames` (1, T, H, W, C) and
+    `frame_mask` (1, T) bool, and returns the outputs of `ferkeras.export.archive.named_outputs`. All shapes are
+    static: with a free batch size recurrent layers do not convert. Colour and size are brought to (H, W, C) by the
+    app: the resizing with antialiasing that training uses has no builtin operator, and with static shapes a
+    file could take pictures of one size alone. What the file takes and gives is written in it, see `read_metadata`.
 
     Args:
-        model: A functional model, see `ferkeras.export.saved_model.check_model`.
+        model: A functional model.
         path: The file to write; one that is there is replaced once the new one is complete.
-        labels: The K class names in the order of the logits. They are checked; the file does not hold them.
+        interface: Of `interface_of(model, ...)`.
+        quantize: How weights are stored and multiplied. Rounding costs accuracy: measure it before you ship the file.
+        representative: For `int8`, batches of the training split, see `litert_quantize.write_representative`.
+        streaming: Add the signature `step` that reads frame by frame, see `litert_streaming`. With `int8` it stands in
+            a second file, `step_file(path)`, since the two signatures cannot share rounded weights.
 
     Returns:
         The path.
 
     Raises:
-        InputError: If the model or the labels do not fit.
+        InputError: If the model does not read frame by frame and should, or there are no representative images.
+        MissingExtraError: If `int8` is asked for and ai-edge-quantizer is not installed.
         ConversionError: If the model has an operation without builtin form, or the converter crashes.
     """
     path = Path(path)
-    shape = check_model(model, labels)
-    model = inference_form(model)
+    if quantize not in QUANTIZE:
+        raise InputError(f"Weights are stored in one of {', '.join(QUANTIZE)}", received=quantize)
     if path.is_dir():
         raise InputError(
             "Expected the path of a file, not of a directory",
             received=str(path),
             action="Add a name such as float32.tflite.",
         )
-    image = tf.TensorSpec((1, *shape), tf.float32, name="image")
+    if quantize == "int8":
+        require_quantizer()  # now, and not in the converter's process after minutes
+    model = inference_form(model)
+    endpoints = {SIGNATURE: _endpoint(model, interface)}
+    if streaming:
+        endpoints[STEP] = step_endpoint(model, interface)
+    files = {path: list(endpoints)}
+    if streaming and quantize == "int8":
+        files = {path: [SIGNATURE], step_file(path): [STEP]}
     with staged(path) as unfinished:
         static = unfinished.with_name(f"{path.name}.saved_model")
-        write_archive(model, static, {SIGNATURE: (lambda image: call(model, image), image)})
-        _convert_in_child(static, unfinished)
-        foreign = [name for name in operators(unfinished) if name.startswith("CUSTOM")]
-        if foreign:
-            raise ConversionError(f"The converted model needs operators that are not builtin: {', '.join(foreign)}.")
+        data = unfinished.with_name(f"{path.name}.npz") if quantize == "int8" else None
+        if data is not None:
+            write_representative(data, representative, model=model, interface=interface)
+        write_archive(model, static, endpoints)
+        for file, signatures in files.items():
+            part = unfinished.with_name(file.name)
+            convert_in_child(static, part, signatures=signatures, quantize=quantize, representative=data)
+            foreign = [name for name in operators(part) if name.startswith("CUSTOM")]
+            if foreign:
+                raise ConversionError(
+                    f"The converted model needs operators that are not builtin: {', '.join(foreign)}."
+                )
+            embed_metadata(part, interface, weights="float32" if quantize == "none" else quantize)
+        for file in set(files) - {path}:
+            unfinished.with_name(file.name).replace(file)
     return path
 
 
-def operators(path: str | Path) -> tuple[str, ...]:
-    """Names the operators that a `.tflite` file uses, in all its subgraphs, sorted.
-
-    Names are those of the schema (`CONV_2D`, `WHILE`); one that is not builtin is `CUSTOM:<its name>`. They
-    are read from the file itself: an interpreter lists the main graph alone and not the bodies of loops.
-
-    Raises:
-        InputError: If the file is no LiteRT model.
-    """
-    content = Path(path).read_bytes() if Path(path).is_file() else b""
-    if len(content) < 8 or not schema.Model.ModelBufferHasIdentifier(content, 0):
-        raise InputError("Expected a LiteRT model file (.tflite)", received=str(path))
-    model = schema.Model.GetRootAs(content, 0)
-    builtin_names = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
-    names = set()
-    for index in range(model.OperatorCodesLength()):
-        entry = model.OperatorCodes(index)
-        # Codes up to 127 stand in the older one-byte field, with 0 in the newer one, or in both.
-        name = builtin_names[max(entry.BuiltinCode(), entry.DeprecatedBuiltinCode())]
-        names.add(f"{name}:{entry.CustomCode().decode()}" if entry.CustomCode() else name)
-    return tuple(sorted(names))
+def step_file(path: str | Path) -> Path:
+    """Where the signature `step` of an `int8` file stands: `litert/int8.tflite` -> `litert/int8_step.tflite`."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}_step{path.suffix}")
 
 
 def load_litert(path: str | Path, *, num_threads: int = 2) -> Runner:
@@ -91,73 +115,51 @@ def load_litert(path: str | Path, *, num_threads: int = 2) -> Runner:
 
     Args:
         path: The `.tflite` file.
-        num_threads: Processor threads for one image.
+        num_threads: Processor threads for one image or clip.
 
     Returns:
-        A function from images (B, H, W, C), uint8 or float32 in [0, 255], to `{"emotion": logits}`, which
+        A function from images (B, H, W, C), or {"frames", "frame_mask"}, to `{head: logits}`, see `Runner`, which
         runs them one after another. It is not safe to call from two threads at a time.
 
     Raises:
         MissingExtraError: If ai-edge-litert is not installed.
-        InputError: If the file is no LiteRT model; by the function, if the images have another shape.
+        InputError: If the file is no LiteRT model, or one of single steps; by the function, if the images have
+            another shape.
     """
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise MissingExtraError("ai-edge-litert", extra="litert") from error
     operators(path)  # a clear error for what is no model
-    run_one = Interpreter(model_path=str(path), num_threads=num_threads).get_signature_runner(SIGNATURE)
-    shape = run_one.get_input_details()["image"]["shape"][1:]
-    results = run_one.get_output_details()
+    interpreter = Interpreter(model_path=str(path), num_threads=num_threads)
+    if SIGNATURE not in interpreter.get_signature_list():
+        raise InputError(f"Expected a LiteRT file with the signature {SIGNATURE}", received=str(path))
+    run_one: Any = interpreter.get_signature_runner(SIGNATURE)
+    shapes = {name: tuple(details["shape"][1:]) for name, details in run_one.get_input_details().items()}
 
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
-        images = as_batch(images, shape)
-        outputs = {
-            name: np.empty((len(images), *result["shape"][1:]), result["dtype"]) for name, result in results.items()
-        }
-        for index in range(len(images)):
-            for name, value in run_one(image=images[index : index + 1]).items():
-                outputs[name][index] = value[0]
-        return outputs
+    def run(images: Any) -> dict[str, np.ndarray]:
+        if "frames" in shapes:
+            inputs = as_clips(images, shapes["frames"])
+        else:
+            inputs = {"image": as_batch(images, shapes["image"])}
+        count = len(next(iter(inputs.values())))
+        rows = [
+            model_outputs(run_one(**{name: values[row : row + 1] for name, values in inputs.items()}))
+            for row in range(count)
+        ]
+        return {head: np.concatenate([row[head] for row in rows]) for head in rows[0]}
 
     return run
 
 
-def _convert_in_child(saved_model: Path, target: Path) -> None:
-    """Runs `_convert` in a process of its own, because the converter can die from a segmentation fault."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # finds this package where it is not installed
-        "CUDA_VISIBLE_DEVICES": "-1",  # the parent may hold all the memory of the GPU
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-    }
-    command = [sys.executable, "-m", __name__, str(saved_model), str(target)]
-    child = subprocess.run(command, env=environment, capture_output=True, text=True, errors="replace", check=False)
-    if child.returncode < 0:
-        crash = f"died from {signal.Signals(-child.returncode).name}"
-    elif child.returncode > 0:
-        crash = "failed"
-    elif not target.is_file():
-        crash = "wrote no file"
-    else:
-        return
-    raise ConversionError(f"The LiteRT converter {crash}. {_reason(child.stderr)}")
+def _endpoint(model: keras.Model, interface: Interface) -> Endpoint:
+    if interface.kind == "still":
+        image = tf.TensorSpec((1, *interface.image_shape), tf.float32, name="image")
+        return lambda image: named_outputs(call(model, image), interface), image
+    frames = tf.TensorSpec((1, interface.frames, *interface.image_shape), tf.float32, name="frames")
+    frame_mask = tf.TensorSpec((1, interface.frames), tf.bool, name="frame_mask")
 
+    def of_clip(frames: tf.Tensor, frame_mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        return named_outputs(call(model, {"frames": frames, "frame_mask": frame_mask}), interface)
 
-def _reason(log: str) -> str:
-    """Finds in the converter's long log what a person needs to know."""
-    missing = sorted(set(re.findall(r"'(tf\.\w+)' op is neither a custom op nor a flex op", log)))
-    if missing:
-        return f"Operations without builtin form: {', '.join(missing)}. Build the model without them."
-    lines = [line.strip()[:300] for line in log.splitlines() if line.strip()]
-    return "Its last words: " + (" | ".join(lines[-5:]) or "(none)")
-
-
-def _convert(saved_model: str, target: str) -> None:
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model, signature_keys=[SIGNATURE])
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    Path(target).write_bytes(converter.convert())
-
-
-if __name__ == "__main__":
-    _convert(*sys.argv[1:])
+    return of_clip, (frames, frame_mask)

@@ -1,8 +1,8 @@
-"""SavedModel, the form that TensorFlow Serving runs: float images or JPEG and PNG bytes in, names out."""
+"""SavedModel, the form that TensorFlow Serving runs: arrays or JPEG and PNG bytes in, names out."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,75 +10,76 @@ import tensorflow as tf
 
 from ferkeras.data.preprocess import Preprocessing
 from ferkeras.errors import InputError
+from ferkeras.export.any_length import any_length
+from ferkeras.export.archive import (
+    Endpoint,
+    Runner,
+    as_batch,
+    as_clips,
+    call,
+    model_outputs,
+    named_outputs,
+    write_archive,
+)
 from ferkeras.export.inference_form import inference_form
+from ferkeras.export.interface import Interface
+from ferkeras.export.step import obstacle_to_steps, state_sizes, step
 from ferkeras.files import staged
 
-#: Runs an exported file: images (B, H, W, C) in [0, 255] to logits by head, `{"emotion": (B, K) float32}`.
-Runner = Callable[[np.ndarray], dict[str, np.ndarray]]
-
-#: What the SavedModel adds to the logits of the model.
-DERIVED_OUTPUTS = ("probabilities", "label")
+DEFAULT = "serving_default"
 
 
-def export_saved_model(model: keras.Model, directory: str | Path, *, labels: Sequence[str]) -> Path:
-    """Writes `model` as a SavedModel with two endpoints and a free batch size.
+def export_saved_model(model: keras.Model, directory: str | Path, *, interface: Interface) -> Path:
+    """Writes `model` as a SavedModel with a free batch size, and a free number of frames where the model has it.
 
-    * `serving_default` takes `image`, float32 (B, H, W, C) in [0, 255].
-    * `serve_bytes` takes `image_bytes`, string (B,), each one encoded JPEG or PNG (or what else
-      `tf.io.decode_image` reads), brought to (H, W, C) as in training,
-      by `ferkeras.data.preprocess`. The picture should be the face crop itself, upright:
-      no face is searched and the EXIF orientation is not read. Bytes that are no picture raise
-      `tf.errors.InvalidArgumentError` and fail the whole request.
+    * `serving_default` takes `image`, float32 (B, H, W, C) in [0, 255]; of clips `frames`, float32 (B, T, H, W, C),
+      and `frame_mask`, bool (B, T), False where a frame is to count for nothing.
+    * `serve_uint8` takes the same with pixels in uint8, a quarter of the bytes.
+    * `serve_bytes` takes `image_bytes`, string (B,), or `frame_bytes`, string (B, T), each one encoded JPEG, PNG, GIF
+      (first frame) or BMP, brought to (H, W, C) as in training, by `ferkeras.data.preprocess`. An empty string among
+      the frames is one without a face, so shorter clips are filled up with them. A picture should be the face crop
+      itself, upright: no face is searched and the EXIF orientation is not read. Bytes that are no picture, or are cut
+      off, raise `tf.errors.InvalidArgumentError` and fail the whole request.
+    * `encode`, of models with an encoder of single frames: `image`, float32 (B, H, W, C), to `features` (B, D).
+    * `step`, where the temporal part can be read frame by frame: see `ferkeras.export.step`.
 
-    Both return `emotion`, the logits, and `probabilities`, their softmax, each float32 (B, K), and `label`,
-    string (B,), the name of the largest. The names are in the graph, and in `assets.extra/labels.txt`, one
+    All but `encode` return the outputs of `ferkeras.export.archive.named_outputs`, and for emotions also `label`,
+    string (B,) or (B, T), the name of the largest. The names are in the graph, and in `assets.extra/labels.txt`, one
     per line in the order of the K classes.
 
     Args:
-        model: A functional model, see `check_model`.
+        model: A functional model.
         directory: Where to write, by the custom of TensorFlow Serving `<name>/<version number>`. A SavedModel
             that is there is replaced once the new one is complete.
-        labels: The K class names in the order of the logits.
+        interface: Of `interface_of(model, ...)`.
 
     Returns:
         The directory.
 
     Raises:
-        InputError: If the model or the labels do not fit, or `directory` holds something else.
+        InputError: If `directory` holds something else.
     """
     directory = Path(directory)
-    shape = check_model(model, labels)
-    model = inference_form(model)
     if directory.exists() and not (directory / "saved_model.pb").is_file():
         raise InputError(
             "The export directory must be new or hold an earlier SavedModel",
             received=str(directory),
             action="Choose another directory, or move what is there.",
         )
-
-    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = call(model, image)["emotion"]
-        label = tf.gather(tf.constant(list(labels)), tf.argmax(logits, axis=-1))
-        return {"emotion": logits, "probabilities": tf.nn.softmax(logits), "label": label}
-
-    def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        one_image = tf.TensorSpec(shape, tf.uint8)
-        images = tf.map_fn(Preprocessing(*shape).decode, image_bytes, fn_output_signature=one_image)
-        return serve(tf.cast(images, tf.float32))
-
+    model = inference_form(model)
+    if interface.kind == "clip":
+        model = any_length(model)
+    endpoints = _of_clips(model, interface) if interface.kind == "clip" else _of_stills(model, interface)
+    if interface.streams:
+        endpoints |= _of_streams(model, interface)
     with staged(directory) as unfinished:
-        write_archive(
-            model,
-            unfinished,
-            {
-                "serving_default": (serve, tf.TensorSpec((None, *shape), tf.float32, name="image")),
-                "serve_bytes": (serve_bytes, tf.TensorSpec((None,), tf.string, name="image_bytes")),
-            },
-        )
-        # assets.extra is the place for files that travel with a SavedModel and that its graph does not read.
-        extra = unfinished / "assets.extra"
-        extra.mkdir()
-        (extra / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+        write_archive(model, unfinished, endpoints)
+        if interface.labels:
+            # assets.extra is the place for files that travel with a SavedModel and that its graph does not read.
+            extra = unfinished / "assets.extra"
+            extra.mkdir()
+            lines = "".join(f"{label}\n" for label in interface.labels)
+            (extra / "labels.txt").write_text(lines, encoding="utf-8")
     return directory
 
 
@@ -86,7 +87,7 @@ def load_saved_model(directory: str | Path) -> Runner:
     """Loads a SavedModel of `export_saved_model` as a server would, by TensorFlow alone.
 
     Returns:
-        A function from images (B, H, W, C), uint8 or float32 in [0, 255], to `{"emotion": logits}`.
+        A function of images (B, H, W, C), or of {"frames", "frame_mask"}, to `{head: logits}`, see `Runner`.
 
     Raises:
         InputError: If `directory` holds no SavedModel; by the function, if the images have another shape.
@@ -99,109 +100,94 @@ def load_saved_model(directory: str | Path) -> Runner:
             action="Write one with: ferkeras export RUN --format saved_model",
         )
     loaded = tf.saved_model.load(str(directory))
-    image = loaded.signatures["serving_default"].structured_input_signature[1]["image"]
+    specs = loaded.signatures[DEFAULT].structured_input_signature[1]
 
-    def run(images: np.ndarray) -> dict[str, np.ndarray]:
+    def run(images: Any) -> dict[str, np.ndarray]:
+        if "frames" in specs:
+            inputs = as_clips(images, specs["frames"].shape[1:])
+        else:
+            inputs = {"image": as_batch(images, specs["image"].shape[1:])}
         # Through `loaded`: a signature kept alone does not keep its variables alive.
-        outputs = loaded.signatures["serving_default"](image=tf.constant(as_batch(images, image.shape[1:])))
-        return {name: value.numpy() for name, value in outputs.items() if name not in DERIVED_OUTPUTS}
+        outputs = loaded.signatures[DEFAULT](**{name: tf.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in model_outputs(outputs).items()}
 
     return run
 
 
-def check_model(model: keras.Model, labels: Sequence[str]) -> tuple[int, int, int]:
-    """Checks that a model can be exported and returns its image shape (H, W, C).
+def _of_stills(model: keras.Model, interface: Interface) -> dict[str, Endpoint]:
+    shape = interface.image_shape
+    decode = Preprocessing(*shape).decode
 
-    Exportable is a functional model on the TensorFlow backend with one input `image` (B, H, W, C) of fixed
-    H, W and C in {1, 3}, the output `{"emotion": (B, K)}`, K names in `labels`, and float32 arithmetic
-    throughout: LSTM layers in bfloat16 do not convert to LiteRT, and rounding would hide real differences
-    from the check of parity.
+    @tf.function(input_signature=[tf.TensorSpec((None, *shape), tf.float32)])
+    def network(image: tf.Tensor) -> dict[str, tf.Tensor]:  # traced once, for all endpoints
+        return _with_labels(named_outputs(call(model, image), interface), interface)
 
-    Raises:
-        InputError: If one of these does not hold.
-    """
-    if keras.config.backend() != "tensorflow":
-        raise InputError(
-            "Models are exported with the TensorFlow backend of Keras",
-            received=f"backend {keras.config.backend()}",
-            action="Set KERAS_BACKEND=tensorflow and load the model again; the weights are the same.",
-        )
-    inputs = {tensor.name: tuple(tensor.shape) for tensor in getattr(model, "inputs", None) or ()}
-    shape = inputs.get("image", ())
-    if len(inputs) != 1 or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
-        raise InputError(
-            "Expected a functional model with one input 'image' (B, H, W, C), H and W fixed, C 1 or 3",
-            received=f"inputs {inputs}",
-            action="Build the model with a fixed image size.",
-        )
-    outputs = model.output if isinstance(model.output, dict) else {"(not a dict)": model.output}
-    if list(outputs) != ["emotion"] or len(outputs["emotion"].shape) != 2:
-        raise InputError(
-            "Expected a model with the one output {'emotion': logits (B, K)}",
-            received=f"outputs {keras.tree.map_structure(lambda tensor: tensor.shape, outputs)}",
-        )
-    classes = outputs["emotion"].shape[1]
-    if len(labels) != classes or len(set(labels)) != classes:
-        raise InputError(f"Expected {classes} different labels, one per logit", received=list(labels))
-    # The policy of the model itself says nothing: a loaded mixed-precision model has the current global one.
-    policies = {layer.name: layer.compute_dtype for layer in all_layers(model)}
-    reduced = {name: dtype for name, dtype in policies.items() if dtype != "float32"}
-    if reduced:
-        name, dtype = next(iter(reduced.items()))
-        raise InputError(
-            "A model is exported in float32",
-            received=f"{len(reduced)} layers that compute in another type, such as {name} in {dtype}",
-            action="Build it under the policy float32 and load the same weights.",
-        )
-    return shape[1:]
+    def serve_uint8(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        return network(tf.cast(image, tf.float32))
+
+    def serve_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        images = tf.map_fn(decode, image_bytes, fn_output_signature=tf.TensorSpec(shape, tf.uint8))
+        return serve_uint8(images)
+
+    return {
+        DEFAULT: (lambda image: network(image), tf.TensorSpec((None, *shape), tf.float32, name="image")),
+        "serve_uint8": (serve_uint8, tf.TensorSpec((None, *shape), tf.uint8, name="image")),
+        "serve_bytes": (serve_bytes, tf.TensorSpec((None,), tf.string, name="image_bytes")),
+    }
 
 
-def write_archive(
-    model: keras.Model,
-    directory: Path,
-    endpoints: dict[str, tuple[Callable[[tf.Tensor], dict[str, tf.Tensor]], tf.TensorSpec]],
-) -> None:
-    """Writes a SavedModel with the given endpoints, each a function of one tensor and that tensor's spec."""
-    archive = keras.export.ExportArchive()
-    with _without_cudnn(model):  # the endpoints are traced when they are written
-        for name, (function, spec) in endpoints.items():
-            archive.add_endpoint(name, function, input_signature=[spec])
-        # Exported files only infer, and the gradients of custom layers need not be storable.
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        archive.write_out(str(directory), options=options, verbose=False)
+def _of_clips(model: keras.Model, interface: Interface) -> dict[str, Endpoint]:
+    shape = interface.image_shape
+    steps = next(tensor.shape[1] for tensor in model.inputs if tensor.name == "frames")
+    mask_spec = tf.TensorSpec((None, steps), tf.bool, name="frame_mask")
+    decode = Preprocessing(*shape).decode
+
+    @tf.function(input_signature=[tf.TensorSpec((None, steps, *shape), tf.float32), mask_spec])
+    def network(frames: tf.Tensor, frame_mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = call(model, {"frames": frames, "frame_mask": frame_mask})
+        return _with_labels(named_outputs(logits, interface), interface)
+
+    def serve_uint8(frames: tf.Tensor, frame_mask: tf.Tensor) -> dict[str, tf.Tensor]:
+        return network(tf.cast(frames, tf.float32), frame_mask)
+
+    def serve_bytes(frame_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        def frame(data: tf.Tensor) -> tf.Tensor:
+            black = tf.zeros(shape, tf.uint8)
+            return tf.cond(tf.equal(tf.strings.length(data), 0), lambda: black, lambda: decode(data))
+
+        one_frame = tf.TensorSpec(shape, tf.uint8)
+        images = tf.map_fn(frame, tf.reshape(frame_bytes, [-1]), fn_output_signature=one_frame)
+        frames = tf.reshape(images, tf.concat([tf.shape(frame_bytes), shape], axis=0))
+        return serve_uint8(tf.ensure_shape(frames, (None, steps, *shape)), tf.strings.length(frame_bytes) > 0)
+
+    def frames_spec(dtype: tf.DType) -> tf.TensorSpec:
+        return tf.TensorSpec((None, steps, *shape), dtype, name="frames")
+
+    return {
+        DEFAULT: (lambda frames, frame_mask: network(frames, frame_mask), (frames_spec(tf.float32), mask_spec)),
+        "serve_uint8": (serve_uint8, (frames_spec(tf.uint8), mask_spec)),
+        "serve_bytes": (serve_bytes, tf.TensorSpec((None, steps), tf.string, name="frame_bytes")),
+    }
 
 
-def call(model: keras.Model, image: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Applies a model of one input, in inference, whether it was built on a tensor, a list or a dict."""
-    return model(keras.tree.map_structure(lambda _: image, model.input), training=False)
+def _of_streams(model: keras.Model, interface: Interface) -> dict[str, Endpoint]:
+    encoder = model.get_layer("encoder")
+    image = tf.TensorSpec((None, *interface.image_shape), tf.float32, name="image")
+    endpoints: dict[str, Endpoint] = {"encode": (lambda image: {"features": call(encoder, image)}, image)}
+    if obstacle_to_steps(model) is None:
+        sizes = {"features": encoder.output.shape[-1], **state_sizes(model)}
+
+        def one_step(features: tf.Tensor, *states: tf.Tensor) -> dict[str, tf.Tensor]:
+            logits, new_states = step(model, features, dict(zip(list(sizes)[1:], states, strict=True)))
+            return _with_labels(named_outputs(logits, interface), interface) | new_states
+
+        specs = [tf.TensorSpec((None, size), tf.float32, name=name) for name, size in sizes.items()]
+        endpoints["step"] = (one_step, specs)
+    return endpoints
 
 
-def all_layers(model: keras.Model) -> list[keras.Layer]:
-    """The model and every layer in it, those inside wrappers, cells and nested models included."""
-    return list(model._flatten_layers())  # `model.layers` stops at the first level
-
-
-def as_batch(images: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Returns images (B, H, W, C) as float32 after checking (H, W, C) and that there is one at all."""
-    images = np.asarray(images)
-    # Some of TensorFlow's convolutions on CPU fail on an empty batch, with a message about other shapes.
-    if images.ndim != 4 or images.shape[1:] != tuple(shape) or len(images) == 0:
-        raise InputError(
-            f"Expected images of shape (B, {', '.join(map(str, shape))}), B at least 1",
-            received=f"shape {images.shape}",
-        )
-    return images.astype(np.float32)
-
-
-@contextmanager
-def _without_cudnn(model: keras.Model) -> Iterator[None]:
-    """Makes recurrent layers trace their portable form: near a GPU Keras takes one that runs on no CPU."""
-    recurrent = [layer for layer in all_layers(model) if hasattr(layer, "use_cudnn")]
-    chosen = [layer.use_cudnn for layer in recurrent]
-    try:
-        for layer in recurrent:
-            layer.use_cudnn = False
-        yield
-    finally:
-        for layer, use_cudnn in zip(recurrent, chosen, strict=True):
-            layer.use_cudnn = use_cudnn
+def _with_labels(outputs: Mapping[str, tf.Tensor], interface: Interface) -> dict[str, tf.Tensor]:
+    if not interface.labels:
+        return dict(outputs)
+    names = tf.constant(list(interface.labels))
+    return {**outputs, "label": tf.gather(names, tf.argmax(outputs["emotion"], axis=-1))}
