@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
             files = sum(not artifact.step for artifact in planned)
             raise InputError(f"{len(failed)} of {files} artefacts cannot be had. {reasons.rstrip('.')}")
     for name in others:
-        print(f"Written: {_write_others(name, folder, args)}")
+        print(f"Written: {_write_others(name, folder, litertjs=args.litertjs)}")
 
 
 def _check(args: argparse.Namespace, folder: RunFolder) -> None:
@@ -102,18 +102,16 @@ def _number(value: float | None, form: str) -> str:
     return "-" if value is None else format(value, form)
 
 
-def _write_others(name: str, folder: RunFolder, args: argparse.Namespace) -> Path:
+def _write_others(name: str, folder: RunFolder, *, litertjs: Path | None) -> Path:
     """The files of a format that is made of other artefacts."""
     if name == "serving":
-        from ferkeras.export.artifacts import examples, open_source
         from ferkeras.export.serving_files import write_serving
 
-        inputs, _ = examples(open_source(folder, data_dir=args.data_dir))
-        return write_serving(folder, examples=inputs)
+        return write_serving(folder)  # random pixels warm it up: faces of a data set must not travel with a model
     if name == "web":
         from ferkeras.export.web import write_web
 
-        return write_web(folder, litertjs=args.litertjs)
+        return write_web(folder, litertjs=litertjs)
     from ferkeras.export.mobile import write_mobile
 
     return write_mobile(folder)

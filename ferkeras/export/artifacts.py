@@ -70,7 +70,7 @@ def export_run(folder: RunFolder, planned: Sequence[Artifact], *, data_dir: Path
     Raises:
         InputError: For a run that cannot be exported as planned; nothing is written then.
     """
-    source = open_source(folder, data_dir=data_dir)
+    source = _open_source(folder, data_dir=data_dir)
     model, interface, data = source.model, source.interface, source.data
     obstacle = "it takes still images" if interface.kind == "still" else obstacle_to_steps(model)
     if obstacle is not None and any(artifact.step for artifact in planned):
@@ -93,7 +93,7 @@ def export_run(folder: RunFolder, planned: Sequence[Artifact], *, data_dir: Path
     return report
 
 
-def open_source(folder: RunFolder, *, data_dir: Path | None = None) -> Source:
+def _open_source(folder: RunFolder, *, data_dir: Path | None = None) -> Source:
     """The model of a run, what it takes and gives, and its data.
 
     Raises:
@@ -107,7 +107,7 @@ def open_source(folder: RunFolder, *, data_dir: Path | None = None) -> Source:
 
 
 def _compare(planned: Sequence[Artifact], source: Source, runners: dict[str, Runner]) -> dict[str, Any]:
-    inputs, images = examples(source)
+    inputs, images = _examples(source)
     try:
         report = check_parity(
             keras_runner(source.model),
@@ -168,7 +168,7 @@ def _training_inputs(source: Source) -> Iterator[Any]:
             yield inputs
 
 
-def examples(source: Source) -> tuple[Any, str]:
+def _examples(source: Source) -> tuple[Any, str]:
     """Validation examples where the run's data is prepared, else random pixels; and what they are. Every second clip
     loses half of its frames, so that masks are put to the test."""
     interface, data = source.interface, source.data
