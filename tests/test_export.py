@@ -79,6 +79,7 @@ def fake_litert(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[np.ndarr
     monkeypatch.setattr(artifacts, "export_litert", export)
     monkeypatch.setattr(artifacts, "load_litert", load)
     monkeypatch.setattr(artifacts, "operators", lambda path: ("CONV_2D",))
+    monkeypatch.setattr(artifacts, "write_readme", lambda directory: None)
     return changes
 
 
@@ -101,6 +102,7 @@ def test_clips_from_the_command_to_the_evaluation(
     words = ("--quantize", "none", "dynamic", "--streaming", "--data-dir", clips_dir)
     code, out, err = command(folder.path, *words)
     assert code == 0, err
+    assert "float32.tflite" in (folder.path / "litert" / "README.md").read_text()
     report = report_of(folder)
     assert report["passed"]
     assert report["images"] == "tiny_moving_clips/default, validation"
