@@ -19,6 +19,7 @@ from ferkeras.errors import InputError
 from ferkeras.labels import UNLABELLED
 from ferkeras.recipe import Augment, Data, Model, Recipe, resolve
 from ferkeras.recipe_data import ClipWindows
+from tests.tiny_clips import clip_features
 
 CLASSES = ("happy", "neutral")
 #: Length and class of each clip; the numbers of frames without a face and without labels follow from the length.
@@ -46,16 +47,7 @@ class TinyClips(tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="default", description="All.")]  # noqa: RUF012
 
     def _info(self) -> tfds.core.DatasetInfo:
-        features = {
-            "frames": tfds.features.Video(shape=(None, SIDE, SIDE, 1), encoding_format="png"),
-            "face_found": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
-            "valence": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-            "arousal": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-            "label": tfds.features.ClassLabel(names=list(CLASSES)),
-            "clip_id": tfds.features.Text(),
-            "subject": tfds.features.Text(),
-        }
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+        return tfds.core.DatasetInfo(builder=self, features=clip_features(SIDE, CLASSES))
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         return {"train": self._generate_examples(), "test": self._generate_examples()}

@@ -1,7 +1,7 @@
 """A data set of clips in which a bright square moves: its place is valence, its light arousal, its way the class."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -41,6 +41,21 @@ def clip(split: str, index: int) -> dict[str, Any]:
     }
 
 
+def clip_features(side: int, classes: Sequence[str]) -> tfds.features.FeaturesDict:
+    """What an example of a small data set of clips holds."""
+    return tfds.features.FeaturesDict(
+        {
+            "frames": tfds.features.Video(shape=(None, side, side, 1), encoding_format="png"),
+            "face_found": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
+            "valence": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+            "arousal": tfds.features.Tensor(shape=(None,), dtype=np.int32),
+            "label": tfds.features.ClassLabel(names=list(classes)),
+            "clip_id": tfds.features.Text(),
+            "subject": tfds.features.Text(),
+        }
+    )
+
+
 class TinyMovingClips(tfds.core.GeneratorBasedBuilder):
     """Three splits; no subject is in two of them."""
 
@@ -49,16 +64,7 @@ class TinyMovingClips(tfds.core.GeneratorBasedBuilder):
     BUILDER_CONFIGS: ClassVar = [tfds.core.BuilderConfig(name="default", description="All.")]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        features = {
-            "frames": tfds.features.Video(shape=(None, SIDE, SIDE, 1), encoding_format="png"),
-            "face_found": tfds.features.Tensor(shape=(None,), dtype=np.bool_),
-            "valence": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-            "arousal": tfds.features.Tensor(shape=(None,), dtype=np.int32),
-            "label": tfds.features.ClassLabel(names=list(CLASSES)),
-            "clip_id": tfds.features.Text(),
-            "subject": tfds.features.Text(),
-        }
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+        return tfds.core.DatasetInfo(builder=self, features=clip_features(SIDE, CLASSES))
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
         return {split: self._generate_examples(split, count) for split, count in SPLITS.items()}

@@ -37,6 +37,12 @@ def run(args: argparse.Namespace) -> None:
         raise InputError("--batch-size must be at least 1", received=args.batch_size)
 
     folder = RunFolder.find(args.run_name, root=args.runs)
+    if "frames" in folder.preprocessing():
+        raise InputError(
+            "predict takes runs on still pictures",
+            received=f"{folder.path}, a run on clips",
+            action="Measure it on a data set of clips with evaluate.py.",
+        )
     paths = find_pictures(args.inputs)
     check_format(args.output)
     load_tensorflow()

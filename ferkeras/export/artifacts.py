@@ -151,7 +151,7 @@ def _write(planned: Sequence[Artifact], source: Source) -> tuple[dict[str, Runne
                 source.model,
                 path,
                 interface=source.interface,
-                quantize=artifact.quantize,  # type: ignore[arg-type]  # one of QUANTIZE
+                quantize=artifact.quantize,
                 representative=_training_inputs(source),
                 streaming=streaming,
             )

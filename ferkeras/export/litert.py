@@ -21,10 +21,11 @@ from ferkeras.export.archive import (
 )
 from ferkeras.export.inference_form import inference_form
 from ferkeras.export.interface import Interface
-from ferkeras.export.litert_convert import QUANTIZE, ConversionError, Quantize, convert_in_child
+from ferkeras.export.litert_convert import ConversionError, convert_in_child
 from ferkeras.export.litert_metadata import embed_metadata, operators
 from ferkeras.export.litert_quantize import require_quantizer, write_representative
 from ferkeras.export.litert_streaming import STEP, step_endpoint
+from ferkeras.export.plan import QUANTIZE, Quantize
 from ferkeras.files import staged
 
 __all__ = ["ConversionError", "export_litert", "load_litert", "operators", "step_file"]

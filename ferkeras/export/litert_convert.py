@@ -7,14 +7,10 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, get_args
 
 import tensorflow as tf
 
-#: Forms of the weights. `float16` stores them in half precision; `dynamic` stores those of large layers as int8 and
-#: multiplies in int8, with ranges of the activations taken at run time; `int8` fixes those ranges ahead of time.
-Quantize = Literal["none", "float16", "dynamic", "int8"]
-QUANTIZE: tuple[Quantize, ...] = get_args(Quantize)
+from ferkeras.export.plan import QUANTIZE, Quantize
 
 
 class ConversionError(RuntimeError):

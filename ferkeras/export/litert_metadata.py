@@ -54,7 +54,7 @@ def embed_metadata(path: Path, interface: Interface, *, weights: str) -> None:
     Args:
         path: A LiteRT file without metadata of this kind.
         interface: Of its model.
-        weights: How they are stored, see `ferkeras.export.litert_convert.Quantize`.
+        weights: How they are stored, see `ferkeras.export.plan.Quantize`.
     """
     content = path.read_bytes()
     model = schema.ModelT.InitFromObj(_open(path))

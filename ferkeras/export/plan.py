@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 SAVED_MODEL = Path("saved_model/1")
 LITERT = Path("litert/float32.tflite")
-QUANTIZE = ("none", "float16", "dynamic", "int8")
+#: Forms of the weights in a LiteRT file; `none` is float32. `float16` stores them in half precision; `dynamic` stores
+#: those of large layers as int8 and multiplies in int8, with ranges of the activations taken at run time; `int8` fixes
+#: those ranges ahead of time.
+Quantize = Literal["none", "float16", "dynamic", "int8"]
+QUANTIZE: tuple[Quantize, ...] = get_args(Quantize)
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,7 @@ class Artifact:
 
     name: str
     path: Path
-    quantize: str | None = None
+    quantize: Quantize | None = None
     step: bool = False
 
     @property
@@ -31,7 +36,7 @@ class Artifact:
         return self.quantize not in (None, "none")
 
 
-def plan(*, saved_model: bool, litert: Sequence[str], streaming: bool) -> list[Artifact]:
+def plan(*, saved_model: bool, litert: Sequence[Quantize], streaming: bool) -> list[Artifact]:
     """What is written and proved.
 
     Args:
