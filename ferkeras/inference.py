@@ -1,8 +1,7 @@
 """Runs a model over batches and gathers what it says, in the order of the input."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,10 +10,8 @@ import numpy as np
 from ferkeras.data.clip_pipeline import ClipPipeline
 from ferkeras.data.crops import crop_boxes
 from ferkeras.data.pipeline import StillPipeline
-from ferkeras.data.preprocess import Preprocessing
 from ferkeras.errors import InputError
 from ferkeras.labels import UNLABELLED
-from ferkeras.pictures import read_picture
 
 #: Images (B, H, W, C), or {"frames": (B, T, H, W, C), "frame_mask": (B, T) bool}, pixels in [0, 255] -> {head: logits
 #: (B, K) or (B, T, K)}: a Keras model or an exported artefact.
@@ -161,53 +158,3 @@ def with_views(run: Runner, tta: str, *, fraction: float = 40 / 48) -> Runner:
         }
 
     return averaged
-
-
-def predict_pictures(
-    run: Runner,
-    paths: Sequence[Path],
-    *,
-    preprocessing: Preprocessing,
-    labels: Sequence[str],
-    affect: Sequence[str] = (),
-    batch_size: int,
-) -> Iterator[tuple[dict[str, Any], InputError | None]]:
-    """Rows of the prediction table for picture files, each taken as one face that fills it.
-
-    Args:
-        run: With the head `emotion`, and those of `affect`.
-        paths: The files.
-        preprocessing: From a picture to the network's input.
-        labels: K names of the emotions.
-        affect: Heads among `valence` and `arousal` that give numbers (B, 1) on the scale of [-1, 1].
-        batch_size: Pictures that are run together.
-
-    Yields:
-        For each path in order its row (see `ferkeras.rows`), and what was wrong with a picture that could not be
-        read: its row has `face_found` 0 and no probabilities.
-    """
-    for start in range(0, len(paths), batch_size):
-        batch = [(path, _read(path)) for path in paths[start : start + batch_size]]
-        images = [np.asarray(preprocessing(picture)) for _, picture in batch if not isinstance(picture, InputError)]
-        outputs = run(np.stack(images)) if images else {"emotion": np.zeros((0, len(labels)))}
-        probabilities = iter(softmax(outputs["emotion"]))
-        numbers = {head: iter(np.clip(outputs[head][:, 0], -1, 1)) for head in affect} if images else {}
-        for path, picture in batch:
-            row: dict[str, Any] = {"source": str(path), "frame": 0, "face_found": 0}
-            if isinstance(picture, InputError):
-                yield row, picture
-                continue
-            height, width = picture.shape[:2]
-            scores = next(probabilities)
-            row |= {"track_id": 0, "face_found": 1, "x": 0, "y": 0, "width": width, "height": height}
-            row |= {"emotion": labels[int(scores.argmax())]}
-            row |= {label: round(float(score), 6) for label, score in zip(labels, scores, strict=True)}
-            row |= {head: round(float(next(values)), 6) for head, values in numbers.items()}
-            yield row, None
-
-
-def _read(path: Path) -> np.ndarray | InputError:
-    try:
-        return read_picture(path)
-    except InputError as error:
-        return error

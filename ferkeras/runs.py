@@ -74,7 +74,8 @@ class RunFolder:
         return self._read_json("labels.json")
 
     def preprocessing(self) -> dict[str, Any]:
-        """height, width, channels, range and crop of the model's input; of a clip also frames and stride."""
+        """height, width, channels, range, crop and margin (see `ferkeras.faces.framing`) of the model's input; of a
+        clip also frames and stride."""
         return self._read_json("preprocessing.json")
 
     def environment(self) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def write_video(
     turned: int = 0,
     first_ms: int = 0,
     faststart: bool = False,
+    matrix: int = 2,
 ) -> list[float]:
     """Writes a video and returns the time of each frame in seconds after the first.
 
@@ -55,6 +56,7 @@ def write_video(
         turned: Degrees by which a player turns the frames counterclockwise.
         first_ms: Time stamp of the first frame. Below 0 the file says that it starts at 0.
         faststart: Puts the index at the beginning of an MP4, so that a truncated one can be read.
+        matrix: FFmpeg's number of the colour matrix: 1 BT.709, 5 BT.601, 2 the latter without saying so.
     """
     unit = Fraction(1, 1000) if durations_ms else Fraction(1, rate)
     steps = [durations_ms[i % len(durations_ms)] if durations_ms else 1 for i in range(frames)]
@@ -67,10 +69,12 @@ def write_video(
         stream.codec_context.gop_size = key_every
         stream.codec_context.max_b_frames = b_frames
         stream.codec_context.time_base = unit
+        stream.codec_context.colorspace = matrix
         if turned:
             stream.set_display_rotation(turned)
         for index, stamp in enumerate(stamps):
             frame = av.VideoFrame.from_ndarray(picture(index), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=None if matrix == 2 else matrix)
             frame.pts, frame.time_base = int(stamp) + round(first_ms / 1000 / unit), unit
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -114,3 +118,50 @@ def write_sound(path: Path) -> None:
         frame.sample_rate, frame.pts = 8000, 0
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+
+
+def write_film(
+    path: Path,
+    *,
+    frames: int,
+    sound: str = "aac",
+    sound_rate: int = 44100,
+    sound_s: float | None = None,
+    first_ms: int = 0,
+    offset_s: int = 0,
+) -> None:
+    """Writes numbered frames at 25 a second with a swelling tone.
+
+    Args:
+        path: Its suffix chooses the format.
+        frames: How many.
+        sound: Encoder of FFmpeg.
+        sound_rate: Samples per second.
+        sound_s: Length of the tone; None for that of the pictures.
+        first_ms: How much later than the tone the pictures begin.
+        offset_s: Time stamp of the beginning of the tone.
+    """
+    length = round((frames / 25 if sound_s is None else sound_s) * sound_rate)
+    moments = np.arange(length) / sound_rate
+    tone = (0.3 * np.sin(2 * np.pi * 440 * moments) * np.abs(np.sin(9 * moments**2))).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("libx264", rate=25, options=_options("libx264"))
+        pictures.width, pictures.height, pictures.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        pictures.codec_context.time_base = Fraction(1, 1000)
+        sounds = container.add_stream(sound, rate=sound_rate, layout="mono")
+        done = 0
+        for index in range(frames + 1):
+            stop = length if index == frames else min(length, (index + 1) * sound_rate // 25)
+            while done < stop:
+                piece = tone[None, done : min(done + 1024, stop)]
+                samples = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+                samples.sample_rate, samples.pts = sound_rate, done + offset_s * sound_rate
+                samples.time_base = Fraction(1, sound_rate)
+                done += piece.shape[1]
+                container.mux(sounds.encode(samples))
+            if index < frames:
+                frame = av.VideoFrame.from_ndarray(numbered(index), format="rgb24")
+                frame.pts, frame.time_base = index * 40 + first_ms + 1000 * offset_s, Fraction(1, 1000)
+                container.mux(pictures.encode(frame))
+        container.mux(pictures.encode(None))
+        container.mux(sounds.encode(None))

@@ -12,7 +12,7 @@ import pytest
 from ferkeras.aggregation.aggregator import Settings
 from ferkeras.aggregation.encoding import encode_split, frame_network
 from ferkeras.aggregation.run import aggregate, predict_variants
-from ferkeras.cli.artifacts import open_artifact
+from ferkeras.artifacts import open_artifact
 from ferkeras.data.columns import read_column
 from ferkeras.data.frame_pipeline import FramePipeline
 from ferkeras.data.opening import open_clips, open_data

@@ -1,6 +1,5 @@
 """The commands as a user types them: what they leave, and one line for a mistake."""
 
-import csv
 import functools
 import json
 import os
@@ -15,8 +14,8 @@ from ferkeras import recipes
 from ferkeras.cli.command import COMMANDS, run_command
 from ferkeras.cli.table import format_table
 from ferkeras.recipe import Recipe
-from ferkeras.rows import columns, open_writer
-from tests.commands import Command, assert_one_line, call, picture
+from ferkeras.rows import open_writer
+from tests.commands import Command, assert_one_line, call
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -161,51 +160,6 @@ def test_evaluate_export_and_every_artefact(
     assert_one_line(command("evaluate", "tiny", *where, "--artifact", "onnx"), "onnx")
     assert_one_line(command("evaluate", "nosuch", *where), "nosuch", "tiny")
     assert_one_line(command("evaluate", "tiny", *where, "--split", "tset"), "tset", "test")
-
-
-@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", "parquet"])
-def test_predict(suffix: str, tiny_run: tuple[Path, list[object]], command: Command, tmp_path: Path) -> None:
-    runs, _ = tiny_run
-    (tmp_path / "folder").mkdir()
-    inputs = [picture(tmp_path / "one.png"), tmp_path / "folder"]
-    picture(tmp_path / "folder" / "b.jpg")
-    picture(tmp_path / "folder" / "a.bmp")
-    output = tmp_path / f"out.{suffix}"
-    code, out, err = command("predict", "tiny", *inputs, "--runs", runs, "--output", output)
-    assert (code, out, err) == (0, "", "")
-    if suffix == "csv":
-        rows = list(csv.DictReader(output.open()))
-    elif suffix == "json":
-        rows = json.loads(output.read_text())
-    elif suffix == "jsonl":
-        rows = [json.loads(line) for line in output.read_text().splitlines()]
-    else:
-        import pyarrow.parquet as pq
-
-        rows = pq.read_table(output).to_pylist()
-    labels = json.loads((runs / "tiny" / "labels.json").read_text())["emotion"]
-    assert tuple(rows[0]) == columns(labels)
-    assert [Path(row["source"]).name for row in rows] == ["one.png", "a.bmp", "b.jpg"]
-    for row in rows:
-        assert sum(float(row[label]) for label in labels) == pytest.approx(1, abs=1e-4)
-        assert row["emotion"] == max(labels, key=lambda label: float(row[label]))
-        assert (int(row["width"]), int(row["height"]), int(row["face_found"])) == (50, 40, 1)
-
-
-def test_predict_mistakes(tiny_run: tuple[Path, list[object]], command: Command, tmp_path: Path) -> None:
-    runs, _ = tiny_run
-    where = ["--runs", runs]
-    assert_one_line(command("predict", "tiny", tmp_path / "no.png", *where), "no such file", "no.png")
-    assert_one_line(command("predict", "tiny", tmp_path, *where), "no picture")
-    good, bad = picture(tmp_path / "good.png"), tmp_path / "bad.png"
-    bad.write_bytes(good.read_bytes()[:200])
-    assert_one_line(command("predict", "tiny", good, *where, "--output", "x.xls"), "x.xls", ".csv")
-    code, out, err = command("predict", "tiny", bad, good, *where)
-    rows = list(csv.DictReader(out.splitlines()))
-    assert (code, [row["face_found"] for row in rows]) == (2, ["0", "1"])  # nothing is dropped
-    assert rows[0]["emotion"] == ""
-    assert err.count("\n") == 1
-    assert "1 of 2 pictures" in err
 
 
 def test_an_interruption_keeps_the_rows_so_far(tmp_path: Path) -> None:

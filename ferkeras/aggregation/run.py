@@ -76,7 +76,7 @@ def aggregate(
         folder = RunFolder(unfinished)
         folder.write_json("recipe.json", json.loads(recipe.to_json()))
         folder.write_json("labels.json", {"emotion": list(data.class_names)})
-        shape = {"frames": data.windows.frames, "stride": data.windows.stride}
+        shape = {"margin": data.margin, "frames": data.windows.frames, "stride": data.windows.stride}
         folder.write_json("preprocessing.json", json.loads(data.preprocessing.to_json()) | shape)
         folder.write_json("env.json", environment(seed=recipe.seed, fingerprint=fingerprints(data)))
         told = {"settings": dataclasses.asdict(settings), "frames_by": source.path.resolve().name}

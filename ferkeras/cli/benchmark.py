@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from pathlib import Path
 
-from ferkeras.cli.artifacts import open_artifact
+from ferkeras.artifacts import open_artifact
 from ferkeras.cli.command import add_run_argument, image_shape, load_tensorflow, model_names
 from ferkeras.cli.table import print_table
 from ferkeras.errors import InputError
@@ -145,7 +145,8 @@ def _benchmark_artifacts(args: argparse.Namespace, folder: RunFolder) -> None:
 
     shapes = _input_shapes(folder)
     taken = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items())
-    print(f"{folder.path.name}: one example at a time ({taken}), {args.rounds} rounds in turn, on {machine()}.")
+    print(f"# {folder.path.resolve().name}\n")
+    print(f"One example at a time ({taken}), {args.rounds} rounds in turn, on {machine()}.")
     print("Ready: from opening the file to the first answer. Memory: most of the process, of which libraries.\n")
     head = ["artefact", "MB", "threads", "ready, s", "p50, ms", "p95, ms", "p99, ms", "ratio", "memory, MB", "calls"]
     _markdown(head)

@@ -22,8 +22,9 @@ from ferkeras.errors import InputError
 COMMANDS: dict[str, str] = {
     "train": "train a recipe and leave a run folder",
     "evaluate": "measure a run, or one of its exports, on a split",
-    "predict": "emotions of face pictures, as a table",
-    "explain": "pictures of what a run does inside",
+    "predict": "emotions of faces in pictures, videos and cameras: a table, annotated copies, timelines",
+    "app": "a page on this machine: pictures, videos, camera, two runs side by side",
+    "explain": "maps of what a run looks at, and how far they can be believed",
     "export": "write SavedModel and LiteRT files that are proved equal to the model",
     "tune": "train every combination of some values of a recipe, and compare",
     "crossvalidate": "train and test a recipe on every fold of the subjects, and pool the scores",

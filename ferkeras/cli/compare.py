@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     if against not in folders:
         raise InputError("--against must be one of the runs that are compared", received=against)
     load_tensorflow()
-    from ferkeras.cli.artifacts import open_artifact
+    from ferkeras.artifacts import open_artifact
     from ferkeras.comparison import HEAD, as_json, compare, comparison_rows, markdown_table
     from ferkeras.evaluation import collect
     from ferkeras.inference import shuffled_frames

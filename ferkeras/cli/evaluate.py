@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
         data_set = dataclasses.replace(recipe.data, dataset=args.dataset, parts=(), classes=classes)
         recipe = dataclasses.replace(recipe, data=data_set)
     load_tensorflow()
-    from ferkeras.cli.artifacts import open_artifact
+    from ferkeras.artifacts import open_artifact
     from ferkeras.data.opening import fingerprints
     from ferkeras.evaluation import collect, measure, table, write_plots
     from ferkeras.training.task import open_examples

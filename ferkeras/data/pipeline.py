@@ -19,6 +19,7 @@ from ferkeras.data.preprocess import Preprocessing
 from ferkeras.data.sampling import repeat_examples, replace_labels, sample_counts, weighted_counts
 from ferkeras.data.selection import Selection
 from ferkeras.errors import InputError
+from ferkeras.faces.framing import margin_of
 from ferkeras.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -84,6 +85,11 @@ class Pipeline(abc.ABC):
     def dataset(self) -> str:
         """`name/config` of the data set, or of several with plus signs between them."""
         return " + ".join("/".join(made.info.full_name.split("/")[:-1]) for made in self.builders)
+
+    @property
+    def margin(self) -> float:
+        """How large the pictures of the first data set show a face, see `ferkeras.faces.framing`."""
+        return margin_of(self.builders[0].name, self.builders[0].builder_config)
 
     @property
     def epoch_size(self) -> int:

@@ -8,19 +8,12 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
-import cv2
 import numpy as np
 
 from ferkeras.errors import InputError
 from ferkeras.faces.choice import FaceChoice, choose
 from ferkeras.faces.detection import Detector, Faces
-
-#: Intersection over union from which a face is taken for the one that was followed: half, as for detections in
-#: general, between key frames whose faces are to be interpolated, less where the next position is only looked for.
-SAME_PLACE, NEARBY = 0.5, 0.2
-#: Side of the grey thumbnails by which frames are compared, and the mean difference of their pixels, in [0, 255], that
-#: is a cut. A wrong one costs no more than a few detections.
-THUMBNAIL, CUT = 32, 30.0
+from ferkeras.faces.motion import NEARBY, SAME_PLACE, Cuts, between, overlaps
 
 
 class Picture(Protocol):
@@ -91,21 +84,22 @@ def _follow(
     frames: Iterator[P], detector: Detector, person: "_Person", *, key_interval: int, batch: int
 ) -> Iterator[Followed[P]]:
     last: Followed[P] | None = None
+    is_cut = Cuts()
     while chunk := list(islice(frames, key_interval * batch)):
         keys = set(range(key_interval - 1, len(chunk), key_interval)) | {len(chunk) - 1}
         if last is None:
             keys.add(0)
-        cuts = _cuts(([last.frame.image] if last else []) + [frame.image for frame in chunk])[-len(chunk) :]
+        cuts = [is_cut(frame.image) for frame in chunk]
         start = 0
         for key, faces in zip(sorted(keys), _detect(detector, [chunk[key] for key in sorted(keys)]), strict=True):
-            between, cut = chunk[start:key], cuts[start : key + 1]
+            inner, cut = chunk[start:key], cuts[start : key + 1]
             end = person.find(chunk[key], faces)
-            if between and not any(cut) and last and _agree(last, end):
-                results = [_interpolated(last, end, frame, i / (key - start + 1)) for i, frame in enumerate(between, 1)]
+            if inner and not any(cut) and last and _agree(last, end):
+                results = [_interpolated(last, end, frame, i / (key - start + 1)) for i, frame in enumerate(inner, 1)]
             else:
                 results = []
-                for frame, found, is_cut in zip(between, _detect(detector, between), cut, strict=False):
-                    results.append(person.see(frame, found, cut=is_cut))
+                for frame, found, cut_here in zip(inner, _detect(detector, inner), cut, strict=False):
+                    results.append(person.see(frame, found, cut=cut_here))
                 end = person.see(chunk[key], faces, cut=cut[-1])  # chosen again, now that the way there is known
             person.remember(end)
             yield from results
@@ -122,9 +116,9 @@ class _Person:
 
     def find(self, frame: P, faces: Faces) -> Followed[P]:
         """The person among the faces of a frame."""
-        overlaps = [] if self.box is None else [_overlap(self.box, box) for box in faces.boxes]
-        if overlaps and max(overlaps) >= NEARBY:
-            faces = faces[[int(np.argmax(overlaps))]]
+        shares = np.zeros(0) if self.box is None else overlaps(self.box[None], faces.boxes)[0]
+        if shares.size and shares.max() >= NEARBY:
+            faces = faces[[int(np.argmax(shares))]]
         else:
             faces = choose(faces, self.rule, image_shape=frame.image.shape)
         if not len(faces):
@@ -152,31 +146,11 @@ def _detect(detector: Detector, frames: Sequence[P]) -> list[Faces]:
 def _agree(a: Followed[P], b: Followed[P]) -> bool:
     """Whether what lies between two frames can be told from them: no face in both, or a face in the same place."""
     if a.found and b.found:
-        return _overlap(a.box, b.box) >= SAME_PLACE
+        return bool(overlaps(a.box[None], b.box[None])[0, 0] >= SAME_PLACE)
     return a.found == b.found
 
 
 def _interpolated(a: Followed[P], b: Followed[P], frame: P, fraction: float) -> Followed[P]:
     """What `frame` shows, which lies `fraction` of the way from `a` to `b`; NaN stays NaN."""
-    box, landmarks = a.box + fraction * (b.box - a.box), a.landmarks + fraction * (b.landmarks - a.landmarks)
-    return Followed(frame, a.found, box.astype(np.float32), landmarks.astype(np.float32), 0.0, False)
-
-
-def _overlap(a: np.ndarray, b: np.ndarray) -> float:
-    """Intersection over union of two boxes (4,) x, y, width, height."""
-    sides = np.minimum(a[:2] + a[2:], b[:2] + b[2:]) - np.maximum(a[:2], b[:2])
-    shared = float(np.prod(np.maximum(sides, 0)))
-    return shared / float(np.prod(a[2:]) + np.prod(b[2:]) - shared)
-
-
-def _cuts(images: Sequence[np.ndarray]) -> list[bool]:
-    """For each image whether it is unlike the one before it, for the first one False."""
-    small = [_thumbnail(image) for image in images]
-    pairs = zip(images, images[1:], small, small[1:], strict=False)
-    return [False] + [before.shape != after.shape or bool(np.abs(x - y).mean() > CUT) for before, after, x, y in pairs]
-
-
-def _thumbnail(image: np.ndarray) -> np.ndarray:
-    """(32, 32) grey; of large images every n-th pixel is averaged, which is several times faster and as good here."""
-    step = max(min(image.shape[:2]) // (4 * THUMBNAIL), 1)
-    return cv2.resize(image[::step, ::step], (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).mean(-1)
+    box, landmarks = between(a.box, b.box, fraction), between(a.landmarks, b.landmarks, fraction)
+    return Followed(frame, a.found, box, landmarks, 0.0, False)

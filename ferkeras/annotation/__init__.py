@@ -1,0 +1,1 @@
+"""Results made visible: annotated pictures and videos, timelines, summaries, and text for a language model."""

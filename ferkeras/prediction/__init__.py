@@ -1,0 +1,1 @@
+"""Emotions of faces in pictures, videos and cameras: find, follow, crop, classify, smooth."""
