@@ -20,7 +20,8 @@ LEVELS: list[set[str]] = [
     {"aggregation", "training", "evaluation", "inference", "stn_sheet"},
     {"export", "serving", "web", "cleaning", "comparison", "crossvalidation", "tuning"}
     | {"benchmark", "benchmark_artifacts", "artifacts", "prediction", "annotation", "explain"},
-    {"cli", "app"},
+    {"app"},
+    {"cli"},
 ]
 #: Where `import tensorflow` may stand.
 TENSORFLOW = (

@@ -193,6 +193,13 @@ def test_live_frames_are_answered_before_the_next_is_taken(predictor: Predictor)
         assert taken[-1] == result.frame
 
 
+def test_clips_of_a_camera_are_of_the_pictures_that_were_in_time(clips: RunFolder) -> None:
+    frames = (Frame(7 * number, number / 4, scene(10 + number)) for number in range(8))
+    results = list(Predictor(clips.path, detector=Bright()).stream(frames, source="camera:0", live=True))
+    assert [result.frame for result in results] == [7 * number for number in range(8)]
+    assert [result.faces[0].scores is not None for result in results] == [False] * 4 + [True] * 4
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [({"batch_size": 0}, "batch_size"), ({"threshold": 1.5}, "threshold"), ({"detector": "mtcn"}, "mtcnn")],

@@ -1,7 +1,7 @@
 """Emotions of faces, from a run folder, in three lines."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -174,8 +174,9 @@ class Predictor:
             min_detections=1 if given else 2,
         )
         followed = self.stages.each("track", tracked)
+        numbers = count() if live else None
         for chunk in _chunks(followed, lambda frame: len(frame.faces), self._batch_size, at_most=1 if live else 16):
-            for frame, results in zip(chunk, self._judge(network, chunk), strict=True):
+            for frame, results in zip(chunk, self._judge(network, chunk, numbers), strict=True):
                 picture = frame.frame
                 scores = [self._filtered(filters, picture.time_s, face, found) for face, found in results]
                 faces = tuple(self._result(face, found) for (face, _), found in zip(results, scores, strict=True))
@@ -198,15 +199,19 @@ class Predictor:
                 yield FrameResult(name, 0, None, image, tuple(self._result(*pair) for pair in next(judged)))
 
     def _judge(
-        self, network: Network, frames: Sequence[TrackedFrame[Frame]]
+        self, network: Network, frames: Sequence[TrackedFrame[Frame]], numbers: Iterator[int] | None = None
     ) -> Iterator[list[tuple[TrackedFace, Scores | None]]]:
-        """Each frame's faces with what the network says of them."""
+        """Each frame's faces with what the network says of them.
+
+        `numbers` are those by which a network of clips counts: of a camera, whose own have gaps where a picture came
+        too soon, those that are looked at make the clip.
+        """
         with self.stages.timed("crop"):
-            crops = [
-                Crop(face.track_id, frame.frame.index, self.crop(frame.frame.image, face))
-                for frame in frames
-                for face in frame.faces
-            ]
+            crops = []
+            for frame in frames:
+                number = frame.frame.index if numbers is None else next(numbers)
+                pixels = frame.frame.image
+                crops += [Crop(face.track_id, number, self.crop(pixels, face)) for face in frame.faces]
         with self.stages.timed("classify"):
             batches = range(0, len(crops), self._batch_size)
             scores = iter([found for start in batches for found in network(crops[start : start + self._batch_size])])
