@@ -224,6 +224,18 @@ def test_files_that_differ_fail_the_command(stills: RunFolder, command: Any, fak
     assert not (stills.path / "web").exists(), "nothing is made of a file that failed"
 
 
+def test_as_many_examples_as_asked_for_are_compared(stills: RunFolder, tiny_data_dir: Path, fake_litert: Any) -> None:
+    planned = plan(saved_model=False, litert=["none"], streaming=False)
+    compared = [
+        artifacts.export_run(stills, planned, data_dir=data_dir, examples=examples)["artifacts"]["litert"]["n"]
+        for data_dir in (tiny_data_dir, stills.path)
+        for examples in (3, None)
+    ]
+    assert compared[0] == compared[2] == 3
+    assert compared[3] == artifacts.IMAGES, "of random pixels there is no end"
+    assert 3 < compared[1] <= artifacts.IMAGES
+
+
 def test_other_formats_come_last(
     stills: RunFolder, command: Any, fake_litert: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

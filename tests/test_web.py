@@ -190,7 +190,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory, camera: Path) -> Iterator[
     if executable is None:
         pytest.skip("no Chromium was found; FERKERAS_CHROMIUM may name one")
     if "FERKERAS_LITERTJS" not in os.environ:
-        pytest.skip("FERKERAS_LITERTJS names no node_modules folder with @litertjs/core")
+        command = f"npm install @litertjs/core@{web.LITERTJS_VERSION} @litertjs/wasm-utils@{web.LITERTJS_VERSION}"
+        pytest.skip(f"FERKERAS_LITERTJS names no node_modules folder with LiteRT.js, as is left by: {command}")
     page = Page(executable, profile=tmp_path_factory.mktemp("profile"), camera=camera)
     yield page
     page.close()

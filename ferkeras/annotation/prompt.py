@@ -60,6 +60,7 @@ def _header(summaries: TrackSummaries, tracks: Sequence[Track], *, network: str)
     known = (
         f"Classes: {', '.join(summaries.labels)}." if summaries.labels else "Classes: none, valence and arousal only."
     )
+    affect = any(track.totals.mean_affect is not None for track in tracks)
     many = "1 person" if len(tracks) == 1 else f"{len(tracks)} persons"
     scene = "1 cut" if len(summaries.cuts) == 1 else f"{len(summaries.cuts)} cuts"
     by = f" ({network})" if network else ""
@@ -71,7 +72,7 @@ def _header(summaries: TrackSummaries, tracks: Sequence[Track], *, network: str)
         "A number in brackets is the network's mean probability for the class it names. It is an estimate: the lower "
         "it is, the less the line can be relied on, and high ones are wrong at times.",
         f"'{UNCERTAIN}' and '{UNKNOWN}': the network did not decide, or had too little to go on.",
-        "Valence (unpleasant to pleasant) and arousal (calm to excited) go from -1 to 1.",
+        *(["Valence (unpleasant to pleasant) and arousal (calm to excited) go from -1 to 1."] if affect else []),
         "An expression is what a face shows; what the person feels may be something else.",
         f"Person numbers follow faces: one person may have two numbers, for example after a cut. "
         f"Changes shorter than {summaries.minimum_s:g} s are not told.",

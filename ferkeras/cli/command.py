@@ -79,7 +79,10 @@ def load_tensorflow() -> None:
 
     Those come before any log level applies. Call it after the checks that need no TensorFlow: it takes seconds.
     """
-    logging.getLogger("absl").setLevel(logging.ERROR)  # deprecations inside TensorFlow Datasets
+    from absl import logging as absl_logging
+
+    # Deprecations inside TensorFlow Datasets. Saving a model sets the logger back to what absl itself was told.
+    absl_logging.set_verbosity(absl_logging.ERROR)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # deprecations inside TensorFlow, and hints on retracing
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)

@@ -49,7 +49,9 @@ class Source:
         return self.folder.recipe().data.validation
 
 
-def export_run(folder: RunFolder, planned: Sequence[Artifact], *, data_dir: Path | None = None) -> dict[str, Any]:
+def export_run(
+    folder: RunFolder, planned: Sequence[Artifact], *, data_dir: Path | None = None, examples: int | None = None
+) -> dict[str, Any]:
     """Writes and proves `planned`, and tells of it in the run's `export.json`.
 
     An artefact that cannot be written does not keep the others from it. An int8 file that loses more than a point of
@@ -59,6 +61,7 @@ def export_run(folder: RunFolder, planned: Sequence[Artifact], *, data_dir: Path
         folder: A finished run.
         planned: Of `ferkeras.export.plan`.
         data_dir: Where prepared data lies.
+        examples: How many are compared, fewer where there are fewer; None for `IMAGES` or `CLIPS`.
 
     Returns:
         The report of `check_parity` for `export.json`, and more: `images`, what was compared on; for each artefact
@@ -82,7 +85,7 @@ def export_run(folder: RunFolder, planned: Sequence[Artifact], *, data_dir: Path
             action="Give --data-dir, or take dynamic quantisation.",
         )
     runners, failed = _write(planned, source)
-    report = _compare(planned, source, runners)
+    report = _compare(planned, source, runners, examples or (IMAGES if interface.kind == "still" else CLIPS))
     if data is not None:
         failed |= _score(planned, source, runners, data, report)
     if list((folder.path / LITERT.parent).glob("*.tflite")):
@@ -106,8 +109,8 @@ def _open_source(folder: RunFolder, *, data_dir: Path | None = None) -> Source:
     return Source(folder, model, interface, data)
 
 
-def _compare(planned: Sequence[Artifact], source: Source, runners: dict[str, Runner]) -> dict[str, Any]:
-    inputs, images = _examples(source)
+def _compare(planned: Sequence[Artifact], source: Source, runners: dict[str, Runner], count: int) -> dict[str, Any]:
+    inputs, images = _examples(source, count)
     try:
         report = check_parity(
             keras_runner(source.model),
@@ -168,11 +171,10 @@ def _training_inputs(source: Source) -> Iterator[Any]:
             yield inputs
 
 
-def _examples(source: Source) -> tuple[Any, str]:
-    """Validation examples where the run's data is prepared, else random pixels; and what they are. Every second clip
-    loses half of its frames, so that masks are put to the test."""
+def _examples(source: Source, count: int) -> tuple[Any, str]:
+    """`count` validation examples where the run's data is prepared, else random pixels; and what they are. Every second
+    clip loses half of its frames, so that masks are put to the test."""
     interface, data = source.interface, source.data
-    count = IMAGES if interface.kind == "still" else CLIPS
     random = np.random.default_rng(source.folder.recipe().seed)
     if data is not None:
         inputs: Any = data.first(source.validation, count=count)
