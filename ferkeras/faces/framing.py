@@ -12,10 +12,14 @@ import numpy as np
 
 from ferkeras.faces.align import Alignment, invert, map_points
 
-#: Name of a data set -> `Alignment.margin`, printed by `python benchmarks/framing.py`.
+#: Name of a data set -> `Alignment.margin`. Medians printed by `python benchmarks/framing.py`:
 #:
-#: fer2013: the faces are larger than in the plain crop. FER+ labels the same pictures.
-#: synthetic_faces: from the landmarks with which the faces were drawn.
+#: fer2013: -0.078 over the faces that MTCNN finds in the enlarged pictures (87.5 % of 2000), quartiles -0.113 and
+#: -0.033. With -0.08 a network trained on FER2013 loses 1.5 ± 1.7 points of accuracy where faces are found and aligned,
+#: with 0 it loses 3.3 ± 1.9, with 0.2 it loses 22.7 ± 2.6. The faces also lie 8 % of the side higher than in the
+#: template, which changed less than could be measured, as did turning them upright. FER+ labels the same pictures.
+#:
+#: synthetic_faces: 0.053, quartiles 0.035 and 0.074, from the landmarks with which the faces are drawn.
 MARGINS = {"fer2013": -0.08, "fer_plus": -0.08, "synthetic_faces": 0.05}
 
 
