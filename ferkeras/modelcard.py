@@ -43,10 +43,12 @@ def write_model_card(folder: RunFolder, report: Mapping[str, Any]) -> None:
     of_emotion = "per_class" in report
     count = f"{report['n']} {unit}" if of_emotion else f"{report['valence']['n']} labels"
     output = ", ".join(folder.labels()) if of_emotion else "21 bins from -1 to 1 for valence and for arousal"
+    teachers = recipe.distill.teachers if recipe.distill and recipe.distill.weight > 0 else ()
+    taught = f", distilled from {', '.join(f'`{teacher.rpartition("/")[2]}`' for teacher in teachers)}," if teachers else ""
     text = f"""\
 # {folder.path.resolve().name}
 
-`{recipe.model.name}` trained on `{recipe.data.dataset}` by ferkeras, recipe in `recipe.json`, seed {recipe.seed}.
+`{recipe.model.name}` trained on `{recipe.data.dataset}`{taught} by ferkeras, recipe in `recipe.json`, seed {recipe.seed}.
 
 ## Intended use
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from ferkeras.errors import InputError
 from ferkeras.fields import assign, build
-from ferkeras.recipe_data import Augment, Data
+from ferkeras.recipe_data import Augment, Data, Distill
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,11 @@ class Optimizer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the learning rate moves."""
+    """How the learning rate moves.
+
+    The one-cycle policy (Smith, 2018) is `cosine` with a third of the run as `warmup`; its cycle of the momentum is not
+    there.
+    """
 
     name: Literal["constant", "cosine", "cosine_restarts", "step", "plateau"] = "constant"
     warmup: str = "0st"
@@ -127,6 +131,8 @@ class Recipe:
     cache_features: bool = False
     """For clips and a model with a frozen encoder: encode each frame once, in float32, keep the vectors beside the
     data, and train on them. Nothing can be augmented then."""
+    distill: Distill | None = None
+    """Soft labels of trained networks, for emotion of stills."""
     aggregation: Aggregation | None = None
     """In the place of training a network of clips; of the rest, `data` and `seed` count."""
     stn_every: int = 5
@@ -218,6 +224,7 @@ def resolve(recipe: Recipe) -> Recipe:
     _check_targets(recipe)
     _check_heads(recipe)
     _check_cache(recipe)
+    _check_distill(recipe)
     weights, natural = recipe.loss.class_weights, recipe.data.sampling == "natural"
     evened = "none unless data.sampling is natural: one of the two is enough against unequal classes"
     _require(natural or weights == "none", "loss.class_weights", evened, weights)
@@ -280,6 +287,18 @@ def _check_cache(recipe: Recipe) -> None:
         _require(not value, f"augment.{key}", "off with cache_features: frames are encoded once", value)
     crop = recipe.augment.crop
     _require(crop == 1, "augment.crop", "1 with cache_features: frames are encoded once", crop)
+
+
+def _check_distill(recipe: Recipe) -> None:
+    distill = recipe.distill
+    if distill is None:
+        return
+    _require(0 <= distill.weight <= 1, "distill.weight", "in [0, 1]", distill.weight)
+    _require(0 < distill.temperature < math.inf, "distill.temperature", "positive and finite", distill.temperature)
+    names = distill.teachers
+    _require(0 < len(names) == len(set(names)), "distill.teachers", "one or several different runs", names)
+    stills = recipe.data.clips is None and recipe.heads == ("emotion",)
+    _require(stills, "distill", "none but for emotion of stills", recipe.data.target)
 
 
 def _check_augment(augment: Augment) -> None:

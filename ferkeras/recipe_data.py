@@ -1,4 +1,7 @@
-"""The part of a recipe that says which examples are trained on and how they are changed. Standard library only."""
+"""The part of a recipe that says which examples are trained on, how they are changed, and what else tells of them.
+
+Standard library only.
+"""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -122,3 +125,19 @@ class Augment:
     def mixes(self) -> bool:
         """Whether labels become soft targets."""
         return self.mixup > 0 or self.cutmix > 0
+
+
+@dataclass(frozen=True)
+class Distill:
+    """Trained networks whose probabilities are learned beside the labels, see `ferkeras.training.distillation`.
+
+    The loss is `(1 - weight) * hard + weight * T^2 KL(teachers || student)`, with `hard` that of `Recipe.loss` and both
+    sides of the divergence softened by the temperature T.
+    """
+
+    teachers: tuple[str, ...]
+    """Runs: folders, or names of folders beside the new run. The mean of their softened probabilities counts."""
+    temperature: float = 4.0
+    """What logits are divided by before the softmax."""
+    weight: float = 0.5
+    """Share of the soft loss in [0, 1]; at 0 no teacher is read."""

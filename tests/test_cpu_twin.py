@@ -24,6 +24,18 @@ PAIRS = {
         {"filters": 2, "kernel_size": 3, "padding": "same", "use_bias": False, "activation": "relu"},
         MAP,
     ),
+    "depthwise convolution": (
+        layers.DepthwiseConv2D,
+        cpu.LargeKernelDepthwiseConv2D,
+        {"kernel_size": 5, "padding": "same"},
+        MAP,
+    ),
+    "depthwise convolution, two kernels, without bias, with activation": (
+        layers.DepthwiseConv2D,
+        cpu.LargeKernelDepthwiseConv2D,
+        {"kernel_size": (5, 7), "padding": "same", "depth_multiplier": 2, "use_bias": False, "activation": "relu"},
+        MAP,
+    ),
     "lstm, all steps": (layers.LSTM, cpu.FusedLSTM, {"units": 6, "return_sequences": True}, STEPS),
     "lstm, last state": (layers.LSTM, cpu.FusedLSTM, {"units": 6}, STEPS),
 }
@@ -162,6 +174,10 @@ def test_what_the_kernels_do_not_know_is_left_to_keras() -> None:
         layers.Conv2D(2, 3, padding="same", strides=2),
         layers.Conv2D(2, 3, padding="same", dilation_rate=2),
         layers.Conv2D(3, 3, padding="same", groups=3),
+        layers.DepthwiseConv2D(3, padding="same"),
+        layers.DepthwiseConv2D(5, padding="valid"),
+        layers.DepthwiseConv2D(7, padding="same", strides=2),
+        layers.DepthwiseConv2D(7, padding="same", dilation_rate=2),
         layers.MaxPooling2D(),
     ],
     ids=lambda layer: str(type(layer).__name__),
@@ -190,6 +206,12 @@ def test_unusual_recurrent_layers_stay(options: dict[str, Any]) -> None:
     layer = layers.LSTM(4, **options)
     layer(keras.Input((5, 3), batch_size=2))
     assert cpu.fused_layer(layer) is None
+
+
+def test_large_depthwise_kernels_have_a_faster_form() -> None:
+    layer = layers.DepthwiseConv2D(cpu.LEAST_LARGE_KERNEL, padding="same")
+    layer(keras.Input((None, None, 3)))  # of whatever size the map is
+    assert cpu.fused_layer(layer) is cpu.LargeKernelDepthwiseConv2D
 
 
 @pytest.mark.parametrize("shape", [(cpu.LARGEST_SMALL_MAP + 1, 4, 3), (4, cpu.LARGEST_SMALL_MAP + 1, 3), (None, 4, 3)])

@@ -24,6 +24,9 @@ PARAMETERS: dict[str, tuple[int, int]] = {
     "vgg11_lstm": (9_529_991, 9_535_495),
     "vgg11_lstm_dropout": (9_529_991, 9_535_495),
     "vgg11_lstm_attention": (9_530_120, 9_535_624),
+    "fer_vgg": (4_689_735, 4_693_575),
+    "fer_vgg_dense": (40_374_599, 40_378_439),
+    "fer_mobile": (684_935, 687_015),
     "emonext_tiny": (29_972_971, 29_973_007),
     "emonext_small": (51_607_531, 51_607_567),
     "emonext_base": (90_714_635, 90_714_671),
@@ -117,6 +120,17 @@ def vgg_by_formula(name: str) -> int:
     if "attention" in name:
         total += 128 + 1
     return total + dense(features, 128, 7)
+
+
+def fer_by_formula(name: str) -> int:
+    if name.startswith("fer_vgg"):
+        channels = [1, 64, 64, 128, 128, 256, 256, 512, 512]
+        head = dense(3 * 3 * 512, 4096, 4096, 7) if name == "fer_vgg_dense" else dense(512, 7)
+        return sum(conv_bn(a, b, bias=False) for a, b in pairwise(channels)) + head
+    total = conv_bn(1, 32, bias=False) + dense(192, 7)
+    for a, b in pairwise([32, 48, 96, 192]):  # the first block of each stage
+        total += conv_bn(a, b, bias=False) + conv_bn(b, b, bias=False) + conv_bn(a, b, kernel=1, bias=False)
+    return total
 
 
 def gimefive_by_formula(name: str) -> int:
@@ -219,6 +233,7 @@ def by_formula(name: str) -> int:
     family = name.rstrip("0123456789").partition("_")[0].rstrip("0123456789")
     return {
         "vgg": vgg_by_formula,
+        "fer": fer_by_formula,
         "gimefive": gimefive_by_formula,
         "resnet": resnet_by_formula,
         "emonext": emonext_by_formula,
@@ -255,6 +270,7 @@ THIN: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
 }
 THIN_FAMILY: dict[str, tuple[dict[str, Any], tuple[int, int, int]]] = {
     "vgg": ({"width": 0.125}, (48, 48, 1)),
+    "fer": ({"width": 0.125}, (32, 32, 1)),
     "gimefive": ({"width": 0.0625}, (64, 64, 3)),
     "resnet": ({"width": 0.125}, (48, 48, 1)),
     # At 1e-6 the blocks and at strength 1 the regularisation have gradients too small for the contract to see.

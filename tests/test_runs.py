@@ -19,6 +19,7 @@ from ferkeras.metrics import classification_report
 from ferkeras.modelcard import write_model_card
 from ferkeras.models import create_model
 from ferkeras.recipe import Data, Model, Recipe
+from ferkeras.recipe_data import Distill
 from ferkeras.runs import RunFolder, environment
 
 RECIPE = Recipe(name="a_recipe", model=Model("vgg11_lstm_attention"), data=Data("fer2013"), seed=3)
@@ -330,3 +331,9 @@ def test_model_card_of_a_colour_model_and_other_data(folder: RunFolder, monkeypa
     assert text.startswith("# my_run\n"), "named also where the run is the working directory"
     assert "RGB, values" in text
     assert "README of the data set's builder" in text
+
+
+def test_model_card_names_the_teachers(folder: RunFolder) -> None:
+    distilled = dataclasses.replace(RECIPE, distill=Distill(("runs/big", "other")))
+    folder.write_json("recipe.json", json.loads(distilled.to_json()))
+    assert "trained on `fer2013`, distilled from `big`, `other`, by ferkeras" in card(folder, [0, 1], [0, 1])

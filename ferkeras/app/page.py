@@ -139,7 +139,7 @@ def _image(model: Model, sessions: Sessions) -> None:
     with gr.Row():
         face = gr.Dropdown([], label="Face", info="Number of the person in the picture")
         target = gr.Dropdown(list(explainer.targets), value=explainer.targets[0], label="Class")
-        method = gr.Dropdown(list(METHODS), value=METHODS[0], label="Method")
+        method = gr.Dropdown(list(METHODS), value="hirescam", label="Method")
     why = gr.Button("What counted for it", interactive=False)
     heat = gr.Image(label="What counted", interactive=False, buttons=["download"], visible=False)
 

@@ -24,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "evaluate": "measure a run, or one of its exports, on a split",
     "predict": "emotions of faces in pictures, videos and cameras: a table, annotated copies, timelines",
     "app": "a page on this machine: pictures, videos, camera, two runs side by side",
-    "explain": "maps of what a run looks at, and how far they can be believed",
+    "explain": "why a run says what it says: maps over pictures and videos, and how far to believe them",
     "export": "write SavedModel and LiteRT files that are proved equal to the model",
     "tune": "train every combination of some values of a recipe, and compare",
     "crossvalidate": "train and test a recipe on every fold of the subjects, and pool the scores",

@@ -38,6 +38,7 @@ class Entry:
 
 
 _VGG = "ferkeras.models.vgg:vgg"
+_FER_VGG = "ferkeras.models.fer_vgg:fer_vgg"
 _GIMEFIVE = "ferkeras.models.gimefive:gimefive"
 _EMONEXT = "ferkeras.models.emonext:emonext"
 _IMAGENET = "ferkeras.models.imagenet:imagenet_classifier"
@@ -46,6 +47,7 @@ _EFFICIENTNET_LSTM = "ferkeras.models.efficientnet_lstm:efficientnet_lstm"
 
 _SIMONYAN = "Simonyan & Zisserman, ICLR 2015"
 _REPORT = "VGG-LSTM-attention report on FER2013"
+_KHAIREDDIN = "Khaireddin & Chen, 2021"
 _SE_REPORT = "SE-CNN report (GiMeFive)"
 _EL_BOUDOURI = "El Boudouri & Bohi, MMSP 2023"
 _LIU = "Liu et al., CVPR 2022"
@@ -100,6 +102,13 @@ MODELS: dict[str, Entry] = {
     ),
     "vgg11_lstm_attention": _vgg(
         "VGG11 and an LSTM over image rows with additive attention", _REPORT, depth=11, rows="attention"
+    ),
+    "fer_vgg": Entry(_FER_VGG, "VGG of eight convolutions with a slim head", _KHAIREDDIN),
+    "fer_vgg_dense": Entry(_FER_VGG, "the same with three dense layers, as published", _KHAIREDDIN, {"head": "dense"}),
+    "fer_mobile": Entry(
+        "ferkeras.models.fer_mobile:fer_mobile",
+        "small residual network for CPUs and phones, made to be distilled",
+        "this library, blocks of He et al., CVPR 2016",
     ),
     "emonext_tiny": _emonext("tiny"),
     "emonext_small": _emonext("small"),

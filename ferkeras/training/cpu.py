@@ -92,6 +92,40 @@ class SmallMapConv2D(layers.Conv2D):
         return self.activation(outputs)
 
 
+@tf.custom_gradient
+def _convolve_depthwise(x: tf.Tensor, kernel: tf.Tensor) -> Any:
+    """Depthwise convolution, stride 1, same padding; the gradient of its kernel in float32.
+
+    x (B, H, W, C), kernel (h, w, C, M). In bfloat16 the kernel gradient is the slowest part of a large kernel.
+    """
+    strides = [1, 1, 1, 1]
+
+    def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        dx = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=tf.shape(x), filter=kernel, out_backprop=dy, strides=strides, padding="SAME"
+        )
+        d_kernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+            input=tf.cast(x, tf.float32),
+            filter_sizes=kernel.shape,
+            out_backprop=tf.cast(dy, tf.float32),
+            strides=strides,
+            padding="SAME",
+        )
+        return dx, tf.cast(d_kernel, kernel.dtype)
+
+    return tf.nn.depthwise_conv2d(x, kernel, strides, "SAME"), gradient
+
+
+class LargeKernelDepthwiseConv2D(layers.DepthwiseConv2D):
+    """`DepthwiseConv2D`, stride 1, same padding, with the kernel gradient of `_convolve_depthwise`."""
+
+    def call(self, inputs: Any) -> Any:
+        outputs = _convolve_depthwise(inputs, tf.cast(self.kernel, inputs.dtype))
+        if self.use_bias:
+            outputs = tf.nn.bias_add(outputs, tf.cast(self.bias, inputs.dtype))
+        return self.activation(outputs)
+
+
 class FusedLSTM(layers.LSTM):
     """`LSTM` with its steps laid out one after another and its gradient by hand; always float32.
 
@@ -190,15 +224,11 @@ def fused_layer(layer: layers.Layer) -> type[layers.Layer] | None:
         plain = layer.center and layer.scale and layer.axis in (-1, 3)
         plain = plain and not (layer.synchronized or layer.renorm)
         return FusedBatchNormalization if plain and layer.input_spec.ndim == 4 else None
+    if type(layer) is layers.DepthwiseConv2D:
+        large = _at_every_pixel(layer) and min(layer.kernel_size) >= LEAST_LARGE_KERNEL
+        return LargeKernelDepthwiseConv2D if large else None
     if type(layer) is layers.Conv2D:
-        simple = (
-            layer.kernel_size == (3, 3)
-            and layer.strides == (1, 1)
-            and layer.dilation_rate == (1, 1)
-            and layer.groups == 1
-            and layer.padding == "same"
-            and layer.data_format == "channels_last"
-        )
+        simple = _at_every_pixel(layer) and layer.kernel_size == (3, 3) and layer.groups == 1
         sides = layer.input.shape[1:3] if simple else (None,)
         return SmallMapConv2D if None not in sides and max(sides) <= LARGEST_SMALL_MAP else None
     if type(layer) is layers.LSTM:
@@ -220,10 +250,18 @@ def fused_layer(layer: layers.Layer) -> type[layers.Layer] | None:
     return None
 
 
+def _at_every_pixel(layer: layers.Conv2D | layers.DepthwiseConv2D) -> bool:
+    """Whether the kernel, without holes, stands once at each pixel, so that the map keeps its size."""
+    whole = layer.strides == (1, 1) and layer.dilation_rate == (1, 1)
+    return whole and (layer.padding, layer.data_format) == ("same", "channels_last")
+
+
 #: Longest sequence whose steps are laid out one after another: the graph grows with each.
 MOST_STEPS = 128
 #: Side in pixels up to which nine matrix products beat oneDNN's bfloat16 kernel gradient.
 LARGEST_SMALL_MAP = 8
+#: Side of a depthwise kernel from which its gradient is faster in float32.
+LEAST_LARGE_KERNEL = 5
 
 
 def only_cpu() -> bool:

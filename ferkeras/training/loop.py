@@ -20,6 +20,7 @@ from ferkeras.recipe import Recipe, resolve
 from ferkeras.runs import RunFolder, environment
 from ferkeras.stn_sheet import has_spatial_transformer, write_stn_sheet
 from ferkeras.training.checkpoint import load_checkpoint, save_checkpoint
+from ferkeras.training.distillation import Teachers, open_teachers
 from ferkeras.training.events import write_events
 from ferkeras.training.optim import current_rate
 from ferkeras.training.progress import Progress, ProgressBar
@@ -71,13 +72,17 @@ def run(
         init_from = workdir  # a checkpoint has what is trained; the frozen encoder is in `model.keras`
     model = _create(recipe, data, init_from=init_from, begin=cached or not resume)
     network = model.get_layer("temporal") if cached else model  # what is trained; shares its variables with `model`
-    trainee = Trainee(network, recipe, steps_per_epoch=steps, class_counts=data.class_counts(recipe.data.train))
+    teachers = open_teachers(
+        recipe.distill, workdir, preprocessing=data.preprocessing, classes=data.class_names, dtype=recipe.dtype
+    )
+    counts = data.class_counts(recipe.data.train)
+    trainee = Trainee(network, recipe, steps_per_epoch=steps, class_counts=counts, teachers=teachers)
     progress = Progress.begin(recipe)
     if resume:
         state = load_checkpoint(checkpoint, variables=trainee.variables)
         progress.restore(state["progress"])
         trainee.restore(state["trainee"])
-    folder = _begin_folder(workdir, recipe, data)
+    folder = _begin_folder(workdir, recipe, data, teachers)
     if cached:
         data = CachedClips(data.builders, recipe, encoder=model.get_layer("encoder"))
 
@@ -170,12 +175,16 @@ def _check_outputs(model: keras.Model, recipe: Recipe) -> None:
         )
 
 
-def _begin_folder(workdir: Path, recipe: Recipe, data: StillPipeline | ClipPipeline) -> RunFolder:
+def _begin_folder(
+    workdir: Path, recipe: Recipe, data: StillPipeline | ClipPipeline, teachers: Teachers | None
+) -> RunFolder:
     folder, clips = RunFolder(workdir), recipe.data.clips
     meanings = data.class_names or VALENCE_AROUSAL_BINS
     of_clips = {"frames": clips.frames, "stride": clips.stride} if clips else {}
+    shown = {"margin": data.margin, **of_clips}
     folder.write_json("recipe.json", json.loads(recipe.to_json()))
     folder.write_json("labels.json", {head: list(meanings) for head in recipe.heads})
-    folder.write_json("preprocessing.json", json.loads(data.preprocessing.to_json()) | of_clips)
-    folder.write_json("env.json", environment(seed=recipe.seed, fingerprint=fingerprints(data)))
+    folder.write_json("preprocessing.json", json.loads(data.preprocessing.to_json()) | shown)
+    of_teachers = {"teachers": teachers.marks} if teachers else {}
+    folder.write_json("env.json", environment(seed=recipe.seed, fingerprint=fingerprints(data)) | of_teachers)
     return folder
