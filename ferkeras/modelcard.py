@@ -1,6 +1,7 @@
 """The model card of a run folder (Mitchell et al., 2019): purpose, data, results per class, limits."""
 
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from ferkeras.files import write_atomically
@@ -43,12 +44,15 @@ def write_model_card(folder: RunFolder, report: Mapping[str, Any]) -> None:
     of_emotion = "per_class" in report
     count = f"{report['n']} {unit}" if of_emotion else f"{report['valence']['n']} labels"
     output = ", ".join(folder.labels()) if of_emotion else "21 bins from -1 to 1 for valence and for arousal"
-    teachers = recipe.distill.teachers if recipe.distill and recipe.distill.weight > 0 else ()
-    taught = f", distilled from {', '.join(f'`{teacher.rpartition("/")[2]}`' for teacher in teachers)}," if teachers else ""
+    taught = ""
+    if recipe.distill is not None and recipe.distill.weight > 0:
+        names = [f"`{PurePath(teacher).name}`" for teacher in recipe.distill.teachers]
+        taught = f", distilled from {', '.join(names)},"
     text = f"""\
 # {folder.path.resolve().name}
 
-`{recipe.model.name}` trained on `{recipe.data.dataset}`{taught} by ferkeras, recipe in `recipe.json`, seed {recipe.seed}.
+`{recipe.model.name}` trained on `{recipe.data.dataset}`{taught} by ferkeras, recipe in `recipe.json`,
+seed {recipe.seed}.
 
 ## Intended use
 
