@@ -12,6 +12,7 @@ import ferkeras
 from ferkeras.errors import InputError
 from ferkeras.faces.detection import Faces
 from ferkeras.faces.given import GivenFaces
+from ferkeras.faces.track import TrackedFace
 from ferkeras.inference import softmax
 from ferkeras.labels import EMOTIONS
 from ferkeras.prediction.predictor import Predictor
@@ -198,6 +199,18 @@ def test_clips_of_a_camera_are_of_the_pictures_that_were_in_time(clips: RunFolde
     results = list(Predictor(clips.path, detector=Bright()).stream(frames, source="camera:0", live=True))
     assert [result.frame for result in results] == [7 * number for number in range(8)]
     assert [result.faces[0].scores is not None for result in results] == [False] * 4 + [True] * 4
+
+
+def test_looks_recognise_a_person_after_a_cut(run: RunFolder) -> None:
+    def embed(image: np.ndarray, faces: list[TrackedFace]) -> np.ndarray:
+        return np.eye(2)[[0] * len(faces)]
+
+    frames = [scene(10)] * 10 + [255 - scene(50) // 4] * 2 + [scene(60)] * 10
+    assert {
+        face.face.track_id for result in Predictor(run.path, detector=Bright())(frames) for face in result.faces
+    } > {0}
+    found = Predictor(run.path, detector=Bright(), embed=embed)(frames)
+    assert {face.face.track_id for result in found for face in result.faces} == {0}
 
 
 @pytest.mark.parametrize(

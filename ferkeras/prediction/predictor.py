@@ -16,7 +16,7 @@ from ferkeras.faces.choice import FaceChoice, choose
 from ferkeras.faces.detection import Detector, Faces, create_detector
 from ferkeras.faces.framing import margin_of
 from ferkeras.faces.given import GivenFaces
-from ferkeras.faces.track import TrackedFace, TrackedFrame, track
+from ferkeras.faces.track import Embed, TrackedFace, TrackedFrame, track
 from ferkeras.inference import keras_runner
 from ferkeras.pictures import read_picture
 from ferkeras.prediction.boxes import BoxReader
@@ -64,6 +64,7 @@ class Predictor:
         margin: What is seen around a face, see `Alignment`; None is as in training.
         threshold: An emotion less probable than this is `uncertain`.
         filters: Makes what changes the scores over time, in order, for each video anew: smoothing and baseline.
+        embed: Describes faces, so that people are recognised after a cut or behind each other, see `track`.
         batch_size: Faces that the network sees at once.
 
     Attributes:
@@ -90,6 +91,7 @@ class Predictor:
         margin: float | None = None,
         threshold: float = 0.0,
         filters: Callable[[], Sequence[Filter]] = tuple,
+        embed: Embed | None = None,
         batch_size: int = 32,
     ) -> None:
         if batch_size < 1:
@@ -108,6 +110,7 @@ class Predictor:
         self._detector = _detector(detector, detector_file, min_face)
         self.crop = Cropper(preprocessing, alignment, whole=self._detector.name == "none")
         self._rule, self._threshold, self._filters, self._batch_size = faces, threshold, filters, batch_size
+        self._embed = embed
         # Given boxes are for each frame; a picture that is a face is not followed.
         self._key_interval = 1 if self._detector.name in ("boxes", "none") else key_interval
         self._new_network = self._open(artifact, settings)
@@ -172,6 +175,7 @@ class Predictor:
             batch=batch,
             patience=max(round(fps), 1),
             min_detections=1 if given else 2,
+            embed=self._embed,
         )
         followed = self.stages.each("track", tracked)
         numbers = count() if live else None
