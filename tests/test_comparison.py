@@ -169,4 +169,3 @@ def test_the_command(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert_one_line(call(capsys, "compare", *words, "--against", "three"), "--against", "three")
     assert_one_line(call(capsys, "compare", *words, "--output", "page.txt"), ".md or .json")
     assert_one_line(call(capsys, "compare", "nosuch", "--runs", runs), "nosuch")
-    assert_one_line(call(capsys, "predict", "one", "face.png", "--runs", runs), "still pictures", "a run on clips")

@@ -42,6 +42,8 @@ CASES: dict[str, Case] = {
     "vgg11_lstm_attention": Case((48, 48, 1), {"width": 0.0625}),
     "gimefive5_se": Case((32, 32, 3), {"width": 0.25}),
     "gimefive_res": Case((64, 64, 3), {"width": 0.25}),
+    "fer_mobile": Case((48, 48, 1), {"width": 0.25}),
+    "fer_vgg": Case((48, 48, 1), {"width": 0.125}),
     "resnet18": Case((64, 64, 3), {"width": 0.25, "stem_pool": True}),
     "vgg16_bn": Case((32, 32, 3), {"width": 0.125}),
     "emonext_tiny": Case((48, 48, 1), {"width": 0.25}),
@@ -62,7 +64,7 @@ CASES: dict[str, Case] = {
     "stc_nlstm": Case((8, 48, 48, 1)),
 }
 FAST = {
-    *("vgg11_lstm_attention", "gimefive5_se", "gimefive_res", "resnet18", "vgg16_bn", "emonext_tiny"),
+    *("vgg11_lstm_attention", "gimefive5_se", "gimefive_res", "resnet18", "vgg16_bn", "emonext_tiny", "fer_mobile"),
     *("efficientnet_b0", "efficientnet_lstm_frames"),
 }
 

@@ -173,7 +173,7 @@ def test_pictures_of_any_kind_are_seen_as_by_predict(served, model, tmp_path):
     pictures = {
         "wide.jpg": encoded(wide, "JPEG", quality=95),
         "grey.png": encoded(grey),
-        "rgba.png": encoded(np.dstack([wide, grey])),
+        "rgba.png": encoded(np.dstack([wide, np.full_like(grey, 255)])),  # of what shows through, see docs/serving.md
         "dot.png": encoded(wide[:1, :1]),
         "12 megapixels.jpg": encoded(np.kron(wide, np.ones((50, 50, 1), np.uint8)), "JPEG"),
     }
