@@ -44,7 +44,16 @@ from ferkeras.training.task import open_examples
 STILLS = (
     *("vgg11", "vgg11_lstm", "vgg11_lstm_dropout", "vgg11_lstm_attention", "emonext_tiny", "gimefive4"),
     *("gimefive4_se_first", "gimefive4_se", "gimefive5", "gimefive5_se_first", "gimefive5_se", "gimefive_res"),
-    *("resnet18", "vgg16_bn", "xception", "efficientnet_b0", "convnext_tiny", "xception_dense"),
+    *(
+        "resnet18",
+        "vgg16_bn",
+        "xception",
+        "efficientnet_b0",
+        "convnext_tiny",
+        "xception_dense",
+        "fer_mobile",
+        "fer_vgg",
+    ),
 )
 #: Sides in pixels of pictures for --model: the published one between these. Xception takes no fewer than 71.
 SIDES = 48, 72
