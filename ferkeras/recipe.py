@@ -110,6 +110,20 @@ class Aggregation:
 
 
 @dataclass(frozen=True)
+class Distribute:
+    """The devices that train together, see `ferkeras.training.distribute`. The batch size is that of all together."""
+
+    strategy: Literal["auto", "one_device", "mirrored", "multi_worker", "tpu"] = "auto"
+    """`auto` takes the cluster that the process belongs to, else all GPUs, else one device."""
+    replicas: int = 0
+    """mirrored: how many GPUs, or parts of the CPU where there is no GPU; 0 is all GPUs, and the CPU as one."""
+    rate_scaling: Literal["none", "linear", "sqrt"] = "none"
+    """Multiplies the learning rate by the number of replicas, or its root, for a batch that was raised with it."""
+    synchronized_batch_norm: bool = False
+    """Batch normalisation over the whole batch, as on one device, and not over each replica's share."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A whole training run. Durations carry a unit: `30ep` epochs or `2000st` steps."""
 
@@ -135,6 +149,7 @@ class Recipe:
     """Soft labels of trained networks, for emotion of stills."""
     aggregation: Aggregation | None = None
     """In the place of training a network of clips; of the rest, `data` and `seed` count."""
+    distribute: Distribute = Distribute()
     stn_every: int = 5
     """Epochs between two pictures of what a spatial transformer does, for models that have one; 0 writes none."""
     seed: int = 0
@@ -203,6 +218,7 @@ def resolve(recipe: Recipe) -> Recipe:
     _require(recipe.seed >= 0, "seed", "at least 0", recipe.seed)
     _require(recipe.stn_every >= 0, "stn_every", "at least 0", recipe.stn_every)
     _require(recipe.patience is None or recipe.patience >= 0, "patience", "none or at least 0", recipe.patience)
+    _require(recipe.distribute.replicas >= 0, "distribute.replicas", "at least 0", recipe.distribute.replicas)
     _require(min(recipe.data.image_size) >= 1, "data.image_size", "positive", recipe.data.image_size)
     rate = recipe.optimizer.learning_rate
     _require(0 < rate < math.inf, "optimizer.learning_rate", "positive and finite", rate)

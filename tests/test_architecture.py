@@ -32,6 +32,8 @@ TENSORFLOW = (
     "ferkeras/faces/mtcnn.py",
     "ferkeras/serving.py",
     "ferkeras/training/cpu.py",
+    "ferkeras/training/distribute.py",
+    "ferkeras/training/replicas.py",
 )
 #: What builders may use of this package.
 BUILDERS_MAY_USE = {"errors", "faces", "files", "labels", "pictures", "video"}

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from ferkeras.errors import InputError
+from ferkeras.errors import InputError, from_the_disk
 
 #: Command -> what it does. The module is `ferkeras.cli.<command>`, with underscores for dashes.
 COMMANDS: dict[str, str] = {
@@ -26,7 +26,7 @@ COMMANDS: dict[str, str] = {
     "app": "a page on this machine: pictures, videos, camera, two runs side by side",
     "explain": "why a run says what it says: maps over pictures and videos, and how far to believe them",
     "export": "write SavedModel and LiteRT files that are proved equal to the model",
-    "tune": "train every combination of some values of a recipe, and compare",
+    "tune": "train variants of a recipe, by grid or by search, and compare",
     "crossvalidate": "train and test a recipe on every fold of the subjects, and pool the scores",
     "compare": "measure several runs on the same people, and whether they differ by more than luck",
     "aggregate": "put the frames of clips together without a network over time, and leave a run folder",
@@ -67,7 +67,10 @@ def run_command(name: str, words: list[str], *, prog: str | None = None) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         sys.stderr.close()
         return 0
-    except Exception:
+    except Exception as error:
+        if (told := from_the_disk(error)) is not None:
+            print(f"ferkeras: {told}", file=sys.stderr)
+            return 2
         traceback.print_exc()
         print("ferkeras: Internal failure; the lines above say where.", file=sys.stderr)
         return 1

@@ -6,12 +6,17 @@ import json
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ferkeras.cli.command import add_data_arguments, add_run_argument, load_tensorflow, run_command
 from ferkeras.errors import InputError
 from ferkeras.files import write_atomically
 from ferkeras.modelcard import write_model_card
+from ferkeras.recipe import Distribute
 from ferkeras.runs import RunFolder
+
+if TYPE_CHECKING:
+    from ferkeras.inference import Runner
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="keras|saved_model|FILE.tflite",
         help="what to run (default: keras)",
     )
+    parser.add_argument(
+        "--strategy", choices=("one_device", "mirrored"), default="one_device", help="which devices run"
+    )
+    parser.add_argument(
+        "--replicas", type=int, default=0, metavar="N", help="mirrored: GPUs, or parts of the CPU (default: all GPUs)"
+    )
     add_data_arguments(parser)
     parser.add_argument(
         "--output",
@@ -41,6 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.replicas < 0:
+        raise InputError("--replicas must be at least 0", received=args.replicas)
+    if args.strategy == "mirrored" and args.artifact != "keras":
+        raise InputError("--strategy mirrored runs the Keras model", received=args.artifact, action="Leave one out.")
     folder = RunFolder.find(args.run_name, root=args.runs)
     recipe = folder.recipe()
     if args.dataset:
@@ -48,13 +63,18 @@ def run(args: argparse.Namespace) -> None:
         classes = recipe.data.classes or (folder.labels() if recipe.heads == ("emotion",) else ())
         data_set = dataclasses.replace(recipe.data, dataset=args.dataset, parts=(), classes=classes)
         recipe = dataclasses.replace(recipe, data=data_set)
+    if args.output is None and not folder.is_finished():
+        raise InputError(
+            "The run is not finished; what is measured would be its result",
+            received=str(folder.path),
+            action="Finish it with train.py --resume, or name a file by --output.",
+        )
     load_tensorflow()
-    from ferkeras.artifacts import open_artifact
     from ferkeras.data.opening import fingerprints
     from ferkeras.evaluation import collect, measure, table, write_plots
     from ferkeras.training.task import open_examples
 
-    runner = open_artifact(folder, args.artifact)
+    runner = _runner(folder, args)
     data = open_examples(recipe, data_dir=args.data_dir, manual_dir=args.manual_dir)
     if data.class_names and data.class_names != folder.labels():
         raise InputError(
@@ -82,6 +102,20 @@ def run(args: argparse.Namespace) -> None:
         write_plots(folder, result, found)
         if "imported" not in folder.environment():  # such a run has the card that `import-weights` wrote
             write_model_card(folder, result)
+
+
+def _runner(folder: RunFolder, args: argparse.Namespace) -> "Runner":
+    from ferkeras.artifacts import open_artifact
+    from ferkeras.training.distribute import open_distribution
+
+    distribution = open_distribution(Distribute(args.strategy, args.replicas))
+    if distribution is None:
+        return open_artifact(folder, args.artifact)
+    from ferkeras.training.replicas import replica_runner
+
+    with distribution.scope():
+        model = folder.load_model()
+    return replica_runner(distribution, model)
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from ferkeras.data.sources import builder, default_data_dir
 from ferkeras.errors import InputError
-from ferkeras.files import write_atomically
+from ferkeras.files import locked, write_atomically
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -65,6 +65,25 @@ def prepare(
             f"{dataset} cannot be downloaded by itself and is not in {data_dir or default_data_dir()}",
             action="Name the folder with the official files by --manual-dir.",
         )
+    lock = Path(data_dir or default_data_dir()) / f".{made.info.full_name.replace('/', '-')}.lock"
+    with locked(lock, what=f"Another process prepares {dataset}", action="Wait until it ends."):
+        if (root / "dataset_info.json").exists():  # another process has prepared it in between
+            return builder(dataset, data_dir=data_dir, settings=settings)
+        _build(made, dataset, root, source=source, manual_dir=manual_dir, workers=workers)
+    return made
+
+
+def _build(
+    made: "tfds.core.DatasetBuilder",
+    dataset: str,
+    root: Path,
+    *,
+    source: dict[str, int] | None,
+    manual_dir: Path | None,
+    workers: int,
+) -> None:
+    for left in root.parent.glob(f"incomplete.*_{root.name}"):  # of a preparation that was killed
+        shutil.rmtree(left, ignore_errors=True)
     if hasattr(made, "workers"):
         made.workers = workers
     import tensorflow_datasets as tfds
@@ -87,7 +106,6 @@ def prepare(
         write_atomically(root / _SOURCE_FILE, json.dumps(source, indent=1))
     if hasattr(made, "workers"):
         made.remove_work()
-    return made
 
 
 def _listing(folder: Path) -> dict[str, int]:

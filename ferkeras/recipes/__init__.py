@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import pkgutil
+from pathlib import Path
 
 from ferkeras.errors import InputError
 from ferkeras.recipe import Recipe
@@ -17,7 +18,16 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name: str) -> tuple[Recipe, str]:
-    """The recipe `name` and its documentation; raises `InputError` for an unknown one."""
+    """The recipe `name`, or that of a `.json` file such as `tune` leaves, and its documentation.
+
+    Raises:
+        InputError: for an unknown name, and for a file that is none or holds no recipe.
+    """
+    if name.endswith(".json"):
+        try:
+            return Recipe.from_json(Path(name).read_text(encoding="utf-8")), ""
+        except OSError as error:
+            raise InputError("There is no such recipe file", received=name) from error
     names = recipe_names()
     if name not in names:
         close = difflib.get_close_matches(name, names, n=1)

@@ -3,7 +3,9 @@
 import json
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,8 +23,10 @@ from ferkeras.runs import RunFolder, environment
 from ferkeras.stn_sheet import has_spatial_transformer, write_stn_sheet
 from ferkeras.training.checkpoint import load_checkpoint, save_checkpoint
 from ferkeras.training.distillation import Teachers, open_teachers
+from ferkeras.training.distribute import open_distribution
 from ferkeras.training.events import write_events
 from ferkeras.training.optim import current_rate
+from ferkeras.training.preemption import PreemptedError, Preemption
 from ferkeras.training.progress import Progress, ProgressBar
 from ferkeras.training.stopping import StopOnNaN
 from ferkeras.training.task import Task, open_examples
@@ -42,8 +46,13 @@ def run(
     resume: bool = False,
     init_from: Path | None = None,
     tensorboard: bool = False,
+    preemption: Preemption | None = None,
+    on_epoch: Callable[[Mapping[str, Any]], bool] | None = None,
 ) -> RunFolder:
     """Trains `recipe` and leaves its run folder, with the best epoch's model, at `workdir`.
+
+    With several processes (`ferkeras.training.distribute`) all call this with the same arguments; the chief alone reads
+    and writes `workdir`.
 
     Args:
         recipe: What to train; checked, like the data, before anything is written.
@@ -54,11 +63,22 @@ def run(
             have reached without the interruption. Without a checkpoint the run begins anew.
         init_from: A run folder or `.keras` file to take the first weights from.
         tensorboard: Also write event files to `tensorboard/` in the run folder.
+        preemption: Asked after each step whether to stop there.
+        on_epoch: Called between two epochs with the row of the one before, which is saved by then; True ends training
+            there.
 
     Raises:
+        PreemptedError: when training was told to stop; the checkpoint is written.
+        WorkerLostError: when another process is gone.
         InputError: for a mistake in the recipe, the data or the paths, and for a loss that is not finite.
     """
     recipe = resolve(recipe)
+    distribution = open_distribution(recipe.distribute)  # first: it decides which devices there are
+    if preemption is not None:
+        preemption.renew()
+    chief = distribution is None or distribution.chief
+    from_chief = distribution.from_chief if distribution else lambda value: value
+    recipe = Recipe.from_json(from_chief(recipe.to_json()))
     keras.utils.set_random_seed(recipe.seed)
     data = open_examples(recipe, data_dir=data_dir, manual_dir=manual_dir)
     images, steps = data.epoch_size * (recipe.data.clips.frames if recipe.data.clips else 1), data.steps_per_epoch
@@ -66,7 +86,7 @@ def run(
     epochs = recipe.epochs(steps_per_epoch=steps)
 
     checkpoint = workdir / CHECKPOINT
-    resume = resume and checkpoint.exists()
+    resume = from_chief(resume and checkpoint.exists())
     cached = recipe.cache_features
     if resume and cached:
         init_from = workdir  # a checkpoint has what is trained; the frozen encoder is in `model.keras`
@@ -76,34 +96,59 @@ def run(
         recipe.distill, workdir, preprocessing=data.preprocessing, classes=data.class_names, dtype=recipe.dtype
     )
     counts = data.class_counts(recipe.data.train)
-    trainee = Trainee(network, recipe, steps_per_epoch=steps, class_counts=counts, teachers=teachers)
+    trainee = Trainee(
+        network,
+        recipe,
+        steps_per_epoch=steps,
+        class_counts=counts,
+        teachers=teachers,
+        distribution=distribution,
+        requested=lambda: preemption is not None and preemption.requested,
+    )
     progress = Progress.begin(recipe)
     if resume:
-        state = load_checkpoint(checkpoint, variables=trainee.variables)
+        state = from_chief(load_checkpoint(checkpoint, variables=trainee.variables) if chief else None)
         progress.restore(state["progress"])
         trainee.restore(state["trainee"])
-    folder = _begin_folder(workdir, recipe, data, teachers)
+    if distribution:
+        distribution.copy_from_chief(trainee.variables)
+    folder = RunFolder(workdir)
+    if chief:
+        _begin_folder(folder, recipe, data, teachers)
+
+    def save() -> None:
+        if chief:
+            state = {"progress": progress.state(), "trainee": trainee.state()}
+            save_checkpoint(checkpoint, variables=trainee.variables, state=state)
+
     if cached:
         data = CachedClips(data.builders, recipe, encoder=model.get_layer("encoder"))
 
     for epoch in range(len(progress.history), epochs):
-        if progress.stopping.stop:
+        if progress.stopping.stop or (on_epoch and progress.history and on_epoch(progress.history[-1])):
             break
         start, rate = time.perf_counter(), current_rate(trainee.optimizer)
-        bar = ProgressBar(title=f"epoch {epoch + 1}/{epochs}", steps=steps)
-        trained = trainee.train(data.training(epoch), callbacks=[StopOnNaN(epoch), bar])
+        bar = [ProgressBar(title=f"epoch {epoch + 1}/{epochs}", steps=steps, done=trainee.steps_done)] if chief else []
+        trained = trainee.train(data.training(epoch), callbacks=[StopOnNaN(epoch), *bar])
+        if trainee.steps_done:
+            save()
+            raise PreemptedError(f"Stopped after step {trainee.steps_done} of {steps} of epoch {epoch + 1}")
         seconds = time.perf_counter() - start
+        # All processes measure the same weights; where their arithmetic differs, the chief's numbers decide.
         validated, recall = validate(network, data, trainee.task, split=recipe.data.validation)
+        trained, validated, agreed = from_chief([trained, validated, recall.tolist()])
+        recall = np.array(agreed)
         row = {"epoch": epoch + 1, **trained, **validated, "learning_rate": rate}
         row |= {"seconds": round(seconds, 2), "images_per_second": round(images / seconds, 1)}
-        if progress.take(row):
+        if progress.take(row) and chief:
             folder.save_model(model)
         if recipe.schedule.name == "plateau":
             trainee.optimizer.learning_rate = progress.plateau.next_rate(row["val_loss"], rate)
         trainee.task.adapt(recall)
+        if not chief:
+            continue
         folder.write_history(progress.history)
-        state = {"progress": progress.state(), "trainee": trainee.state()}
-        save_checkpoint(checkpoint, variables=trainee.variables, state=state)
+        save()
         due = recipe.stn_every and (epoch + 1) % recipe.stn_every == 0
         if due and isinstance(data, StillPipeline) and has_spatial_transformer(model):
             sheet = folder.path / "plots" / f"spatial_transformer_epoch{epoch + 1}.png"
@@ -176,9 +221,9 @@ def _check_outputs(model: keras.Model, recipe: Recipe) -> None:
 
 
 def _begin_folder(
-    workdir: Path, recipe: Recipe, data: StillPipeline | ClipPipeline, teachers: Teachers | None
-) -> RunFolder:
-    folder, clips = RunFolder(workdir), recipe.data.clips
+    folder: RunFolder, recipe: Recipe, data: StillPipeline | ClipPipeline, teachers: Teachers | None
+) -> None:
+    clips = recipe.data.clips
     meanings = data.class_names or VALENCE_AROUSAL_BINS
     of_clips = {"frames": clips.frames, "stride": clips.stride} if clips else {}
     shown = {"margin": data.margin, **of_clips}
@@ -187,4 +232,3 @@ def _begin_folder(
     folder.write_json("preprocessing.json", json.loads(data.preprocessing.to_json()) | shown)
     of_teachers = {"teachers": teachers.marks} if teachers else {}
     folder.write_json("env.json", environment(seed=recipe.seed, fingerprint=fingerprints(data)) | of_teachers)
-    return folder

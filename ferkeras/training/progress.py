@@ -69,10 +69,12 @@ class ProgressBar(keras.callbacks.Callback):
     Where standard error is no terminal, the bar is renewed every half minute instead of in place.
     """
 
-    def __init__(self, *, title: str, steps: int) -> None:
+    def __init__(self, *, title: str, steps: int, done: int = 0) -> None:
         super().__init__()
         interval = 0.2 if sys.stderr.isatty() else 30.0
-        self._bar = tqdm(total=steps, desc=title, unit="step", file=sys.stderr, mininterval=interval, leave=False)
+        self._bar = tqdm(
+            total=steps, initial=done, desc=title, unit="step", file=sys.stderr, mininterval=interval, leave=False
+        )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import ops
 
 from ferkeras.errors import InputError
 
@@ -72,7 +73,10 @@ class Plateau:
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Ends training with an `InputError` that names the epoch and step when the loss stops being finite."""
+    """Ends training with an `InputError` when the loss stops being finite, naming the step, or a weight, the epoch.
+
+    The loss alone does not tell: ReLU may turn NaN into zero, so that broken weights give a finite loss for ever.
+    """
 
     def __init__(self, epoch: int) -> None:
         super().__init__()
@@ -87,3 +91,12 @@ class StopOnNaN(keras.callbacks.Callback):
                 received=f"loss={loss}",
                 action="Lower optimizer.learning_rate, or set optimizer.clip_norm; the last checkpoint is kept.",
             )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        for variable in self.model.weights:
+            if "float" in variable.dtype and not bool(ops.all(ops.isfinite(variable))):
+                raise InputError(
+                    f"The weights are not finite after epoch {self._epoch + 1}",
+                    received=variable.path,
+                    action="Lower optimizer.learning_rate, or set optimizer.clip_norm; the last checkpoint is kept.",
+                )

@@ -1,7 +1,9 @@
 """One network under training: its twin, its optimiser, its task, and what an epoch does to them."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+import contextlib
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -14,6 +16,9 @@ from ferkeras.training.optim import make_optimizer
 from ferkeras.training.task import make_task
 from ferkeras.training.twin import can_fuse, make_twin
 
+if TYPE_CHECKING:
+    from ferkeras.training.distribute import Distribution
+
 
 class Trainee:
     """A model and the twin that is trained in its place.
@@ -25,6 +30,8 @@ class Trainee:
         class_counts: Examples per class in the training split; empty without classes.
         fused: Use the faster CPU layers; by default wherever they apply.
         teachers: Whose soft labels are learned too; see `ferkeras.training.distillation.open_teachers`.
+        distribution: The devices that train together; None for one. `InputError` with teachers, which know but one.
+        requested: Whether training is to stop after the step it is in.
     """
 
     def __init__(
@@ -36,20 +43,46 @@ class Trainee:
         class_counts: Sequence[int],
         fused: bool | None = None,
         teachers: Teachers | None = None,
+        distribution: "Distribution | None" = None,
+        requested: Callable[[], bool] = lambda: False,
     ) -> None:
         fused = can_fuse() if fused is None else fused
         self.task = make_task(recipe, class_counts=class_counts)
         self.model = _with_heads(model, tuple(self.task.losses))
-        self.twin = make_twin(self.model, dtype=recipe.dtype, fused=fused)
-        loss_weights = self.task.loss_weights
+        self._steps, self._requested = steps_per_epoch, requested
+        self._part: dict[str, Any] | None = None
         self._marks = teachers.marks if teachers else {}
+        self._scope = distribution.scope if distribution else contextlib.nullcontext
+        loss_weights = self.task.loss_weights
+        with self._scope():
+            self.twin = make_twin(
+                self.model, dtype=recipe.dtype, fused=fused and not _synchronized(recipe, distribution)
+            )
+            if teachers:
+                self.twin = DistilledModel(self.twin, teachers)
+                loss_weights = {head: (1 - teachers.settings.weight) * value for head, value in loss_weights.items()}
+            # The fused kernel of Adam knows no variable that exists several times.
+            self.optimizer = make_optimizer(
+                _scaled(recipe, distribution), steps_per_epoch=steps_per_epoch, fused=fused and distribution is None
+            )
+            self.optimizer.build(self.twin.trainable_variables)
+        self._replicas = None
+        if distribution is None:
+            # jit_compile="auto" never compiles on a CPU, where XLA is slower, and does on an accelerator.
+            self.twin.compile(self.optimizer, self.task.losses, loss_weights=loss_weights, metrics=self.task.metrics)
+            return
         if teachers:
-            self.twin = DistilledModel(self.twin, teachers)
-            loss_weights = {head: (1 - teachers.settings.weight) * value for head, value in loss_weights.items()}
-        self.optimizer = make_optimizer(recipe, steps_per_epoch=steps_per_epoch, fused=fused)
-        self.optimizer.build(self.twin.trainable_variables)
-        # jit_compile="auto" never compiles on a CPU, where XLA is the slower path, and does on an accelerator.
-        self.twin.compile(self.optimizer, self.task.losses, loss_weights=loss_weights, metrics=self.task.metrics)
+            raise InputError("Distillation trains on one device", action="Set distribute.strategy=one_device.")
+        from ferkeras.training.replicas import Replicas
+
+        self._replicas = Replicas(
+            distribution,
+            self.twin,
+            self.optimizer,
+            loss=self._loss,
+            metrics=self.task.metrics,
+            synchronized=recipe.distribute.synchronized_batch_norm,
+        )
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -57,8 +90,15 @@ class Trainee:
         return [*self.twin.variables, *self.optimizer.variables]
 
     def state(self) -> dict[str, Any]:
-        """What `variables` leaves out: what the task has changed in the loss, and which teachers there are."""
-        return self.task.state() | ({"teachers": self._marks} if self._marks else {})
+        """What `variables` leaves out: what the task has changed in the loss, which teachers there are, and how far an
+        epoch has come that was told to stop."""
+        teachers = {"teachers": self._marks} if self._marks else {}
+        return self.task.state() | teachers | ({"part": self._part} if self._part else {})
+
+    @property
+    def steps_done(self) -> int:
+        """Steps of an epoch that was told to stop, 0 when no epoch is begun."""
+        return self._part["steps"] if self._part else 0
 
     def restore(self, state: dict[str, Any]) -> None:
         """Inverse of `state`; `InputError` where a teacher has other weights than when the run began."""
@@ -69,23 +109,58 @@ class Trainee:
                 received=f"other weights in {', '.join(changed)}",
                 action="Begin a new run with another --name.",
             )
+        self._part = state.get("part")
         self.task.restore(state)
 
-    def train(self, batches: Iterable[Any], *, callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, float]:
+    def train(self, batches: Any, *, callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, float]:
         """One pass over `batches`, after which `model` has the weights to validate and save.
+
+        The pass ends early, and `steps_done` says where, if training is to stop; the next one goes on from there.
 
         Returns:
             `loss` and, of emotion, `accuracy`: running means over the epoch, on augmented images and changing weights.
         """
+        epoch = _Epoch(self._part, self._metrics_variables, self._requested)
+        batches = self.task.batches(batches.skip(epoch.steps) if epoch.steps else batches)
         raw = _RawWeights()
-        batches = self.task.batches(batches)
-        history = self.twin.fit(batches, verbose=0, shuffle=False, callbacks=[*callbacks, raw]).history
+        called = [epoch, *callbacks, raw]
+        if self._replicas is None:
+            history = self.twin.fit(batches, verbose=0, shuffle=False, callbacks=called).history
+            logs = {name: values[-1] for name, values in history.items()}
+        else:
+            logs = self._replicas.epoch(batches, callbacks=called, requested=self._requested)
+            with self._scope():
+                self.optimizer.finalize_variable_values(self.twin.trainable_variables)
         # Where the recipe averages weights, Keras has just written the average into the twin: take it, then
         # put back the weights that training goes on with.
         self.model.set_weights(self.twin.get_weights())
-        for variable, value in zip(self.twin.trainable_variables, raw.values, strict=True):
-            variable.assign(value)
-        return {name: float(history[name][-1]) for name in ("loss", *self.task.watched)}
+        with self._scope():
+            for variable, value in zip(self.twin.trainable_variables, raw.values, strict=True):
+                variable.assign(value)
+        self._part = epoch.part() if self.twin.stop_training and epoch.steps < self._steps else None
+        return {name: float(logs[name]) for name in ("loss", *self.task.watched)}
+
+    def _metrics_variables(self) -> list[keras.Variable]:
+        return self._replicas.metrics_variables if self._replicas else self.twin.metrics_variables
+
+    def _loss(self, labels: Mapping[str, Any], logits: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
+        """The weighted sum over the heads, as Keras computes it from what a model is compiled with."""
+        return sum(
+            self.task.loss_weights[head] * loss(labels[head], logits[head], sample_weight=weights.get(head))
+            for head, loss in self.task.losses.items()
+        )
+
+
+def _synchronized(recipe: Recipe, distribution: "Distribution | None") -> bool:
+    return distribution is not None and recipe.distribute.synchronized_batch_norm
+
+
+def _scaled(recipe: Recipe, distribution: "Distribution | None") -> Recipe:
+    """The recipe with its learning rate for the number of replicas."""
+    replicas = distribution.replicas if distribution else 1
+    factor = {"none": 1.0, "linear": float(replicas), "sqrt": replicas**0.5}[recipe.distribute.rate_scaling]
+    rate = recipe.optimizer.learning_rate * factor
+    return dataclasses.replace(recipe, optimizer=dataclasses.replace(recipe.optimizer, learning_rate=rate))
 
 
 def _with_heads(model: keras.Model, heads: tuple[str, ...]) -> keras.Model:
@@ -93,6 +168,34 @@ def _with_heads(model: keras.Model, heads: tuple[str, ...]) -> keras.Model:
     if set(model.output) == set(heads):
         return model
     return keras.Model(model.input, {head: model.output[head] for head in heads}, name=model.name)
+
+
+class _Epoch(keras.callbacks.Callback):
+    """Counts the steps of an epoch, takes up one that was begun, and ends it where training is to stop."""
+
+    def __init__(
+        self,
+        part: dict[str, Any] | None,
+        metrics_variables: Callable[[], list[keras.Variable]],
+        requested: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self.steps = part["steps"] if part else 0
+        self._sums = part["sums"] if part else []
+        self._variables, self._requested = metrics_variables, requested
+
+    def part(self) -> dict[str, Any]:
+        """What a checkpoint needs of the epoch, JSON-serialisable."""
+        return {"steps": self.steps, "sums": [float(ops.convert_to_numpy(v.value)) for v in self._variables()]}
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.steps += 1
+        if self._requested():
+            self.model.stop_training = True
+        if self._sums:  # only now have all metrics their variables; these are totals and counts
+            for variable, value in zip(self._variables(), self._sums, strict=True):
+                variable.assign_add(value)
+            self._sums = []
 
 
 class _RawWeights(keras.callbacks.Callback):

@@ -1,0 +1,212 @@
+"""Several devices: that they reach what one device reaches, stop when told to, and report a worker that is gone."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ferkeras.errors import InputError
+from ferkeras.recipe import Distribute, Recipe, override, resolve
+from ferkeras.training import cluster
+from ferkeras.training.preemption import PreemptedError, Preemption
+from ferkeras.training.replicas import _share
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def losses(kind: str, folder: Path, *, workers: int = 1) -> dict[str, Any]:
+    """What `tests.replica_losses` prints."""
+    words = [sys.executable, "-m", "tests.replica_losses", kind, str(folder)]
+    if workers > 1:
+        code = "import sys; from ferkeras.training.cluster import launch; "
+        words = [sys.executable, "-c", f"{code}sys.exit(launch({words!r}, workers={workers}))"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return losses("one_device", tmp_path_factory.mktemp("alone"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "workers"), [("mirrored", 1), ("multi_worker", 2)])
+def test_replicas_reach_what_one_device_reaches(kind: str, workers: int, alone: dict[str, Any], tmp_path: Path) -> None:
+    """With odd and too small batches, clipping, EMA, a stop in mid-epoch and the resume after it."""
+    together = losses(kind, tmp_path, workers=workers)
+    assert set(together) == {"plain", "normalised", "affect"}
+    for name, found in together.items():
+        assert (alone[name]["done"], found["done"]) == (3, 3)
+        for ours, theirs in zip(found["logs"], alone[name]["logs"], strict=True):
+            assert ours == pytest.approx(theirs, abs=1e-4), name
+        np.testing.assert_allclose(found["logits"], alone[name]["logits"], atol=1e-3, err_msg=name)
+        assert found["logs"][0]["loss"] != found["logs"][1]["loss"]
+
+
+def command(*words: object, data_dir: Path, output: Path) -> list[str]:
+    small = "data.dataset=tiny_faces data.image_size=(32,32) model.name=vgg11 model.options.width=0.0625 dtype=float32"
+    return [
+        *(sys.executable, "-m", "tests.tiny_command", "train", "quickstart", "--set", *small.split()),
+        *("distribute.synchronized_batch_norm=true", "batch_size=8", "duration=2000ep", "--data-dir", str(data_dir)),
+        *("--output", str(output), "--name", "run", *map(str, words)),
+    ]
+
+
+def rows(output: Path) -> list[dict[str, str]]:
+    path = output / "run" / "history.csv"
+    return list(csv.DictReader(path.open())) if path.exists() else []
+
+
+def until_epoch(output: Path, epoch: int, process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 600
+    while len(rows(output)) < epoch:
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[int]:
+    """Process ids by index."""
+    found = map(int, Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+    index = {p: json.loads(_variable(p, "TF_CONFIG"))["task"]["index"] for p in found}
+    return sorted(index, key=index.__getitem__)
+
+
+def _variable(process: int, name: str) -> str:
+    words = Path(f"/proc/{process}/environ").read_text().split("\0")
+    return next(word.partition("=")[2] for word in words if word.startswith(f"{name}="))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the workers in /proc")
+def test_two_workers_stop_when_told_and_report_one_that_is_gone(tiny_data_dir: Path, tmp_path: Path) -> None:
+    def start(*words: object) -> "subprocess.Popen[str]":
+        told = command(*words, data_dir=tiny_data_dir, output=tmp_path)
+        return subprocess.Popen(
+            told, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT, env=ENVIRONMENT
+        )
+
+    first = start("--local-workers", 2)
+    until_epoch(tmp_path, 1, first)
+    os.kill(workers_of(first)[1], signal.SIGTERM)  # one of them is enough
+    said = first.communicate(timeout=300)[1]
+    assert first.returncode == 0, said[-3000:]
+    assert "ferkeras: Stopped after step" in said
+    done = len(rows(tmp_path))
+
+    second = start("--local-workers", 2, "--resume")
+    until_epoch(tmp_path, done + 1, second)
+    os.kill(workers_of(second)[1], signal.SIGKILL)
+    begin = time.monotonic()
+    said = second.communicate(timeout=300)[1]
+    assert time.monotonic() - begin < 60
+    assert second.returncode == 1
+    assert "ferkeras: Worker 1 does not answer any more" in said
+    assert "Traceback" not in said
+    done = len(rows(tmp_path))
+
+    last = start("--strategy", "one_device", "--resume")
+    until_epoch(tmp_path, done + 1, last)
+    last.send_signal(signal.SIGTERM)
+    assert "ferkeras: Stopped after step" in last.communicate(timeout=300)[1]
+    assert last.returncode == 0
+    assert [row["epoch"] for row in rows(tmp_path)] == [str(n + 1) for n in range(len(rows(tmp_path)))]
+
+
+def test_a_run_stopped_in_mid_epoch_ends_like_an_uninterrupted_one(
+    tiny_recipe: Recipe, tiny_data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ferkeras.runs import RunFolder
+    from ferkeras.training import loop
+
+    class AtOnce(loop.StopOnNaN):
+        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            if self._epoch == 1 and batch == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, Preemption() as preemption:
+        patch.setattr(loop, "StopOnNaN", AtOnce)
+        with pytest.raises(PreemptedError, match=r"after step [23] of 4 of epoch 2"):
+            loop.run(tiny_recipe, tmp_path / "stopped", data_dir=tiny_data_dir, preemption=preemption)
+    loop.run(tiny_recipe, tmp_path / "stopped", data_dir=tiny_data_dir, resume=True)
+    loop.run(tiny_recipe, tmp_path / "whole", data_dir=tiny_data_dir)
+    stopped, whole = (RunFolder(tmp_path / name) for name in ("stopped", "whole"))
+    for a, b in zip(stopped.load_model().get_weights(), whole.load_model().get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    for ours, theirs in zip(stopped.history(), whole.history(), strict=True):
+        assert [ours[name] for name in ("epoch", "loss", "accuracy", "val_loss")] == [
+            theirs[name] for name in ("epoch", "loss", "accuracy", "val_loss")
+        ]
+
+
+def test_shares_cover_the_batch() -> None:
+    for batch in range(1, 20):
+        for replicas in range(1, 9):
+            shares = [_share(batch, index, replicas) for index in range(replicas)]
+            assert [row for start, end in shares for row in range(start, end)] == list(range(batch))
+            sizes = [end - start for start, end in shares]
+            assert max(sizes) - min(sizes) <= 1
+            assert all(start < batch for start, _ in shares)  # the row of an empty share is there
+
+
+def test_the_cluster_of_a_process() -> None:
+    text = cluster.cluster_config(["a:1", "b:2"], 1)
+    assert cluster.task({"TF_CONFIG": text}) == (1, 2)
+    assert cluster.task({}) == (0, 1)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {}}'])
+def test_a_wrong_cluster_is_told(text: str) -> None:
+    with pytest.raises(InputError, match="TF_CONFIG"):
+        cluster.task({"TF_CONFIG": text})
+
+
+@pytest.mark.parametrize(
+    ("workers", "index", "word"),
+    [(["a"], 0, "host:port"), ([], 0, "host:port"), (["a:1", "a:1"], 0, "same"), (["a:1", "b:1"], 2, "0 to 1")],
+)
+def test_wrong_workers_are_told(workers: list[str], index: int, word: str) -> None:
+    with pytest.raises(InputError, match=word):
+        cluster.cluster_config(workers, index)
+
+
+def test_the_place_among_the_workers_comes_from_slurm(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
+    monkeypatch.setenv("TF_CONFIG", "")
+    with pytest.raises(InputError, match="--worker-index"):
+        cluster.join_cluster("a:1,b:1", None)
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    cluster.join_cluster("a:1, b:1", None)
+    assert cluster.task() == (1, 2)
+
+
+def test_the_launcher_tells_the_workers_apart_and_how_they_ended(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from ferkeras.training.cluster import task; index, count = task(); "
+        f"open(os.path.join({str(tmp_path)!r}, f'{{index}}_{{count}}'), 'w').close(); "
+        "sys.exit(int(sys.argv[1]) * index)"
+    )
+    words = [sys.executable, "-c", code]
+    assert cluster.launch([*words, "0"], workers=2) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"0_2", "1_2"}
+    assert cluster.launch([*words, "3"], workers=2) == 3
+
+
+def test_a_recipe_names_its_devices(tiny_recipe: Recipe) -> None:
+    changed = resolve(override(tiny_recipe, ["distribute.strategy=mirrored", "distribute.replicas=2"]))
+    assert changed.distribute == Distribute("mirrored", 2)
+    assert Recipe.from_json(changed.to_json()) == changed
+    with pytest.raises(InputError, match=r"distribute\.replicas"):
+        resolve(override(tiny_recipe, ["distribute.replicas=-1"]))
+    with pytest.raises(InputError, match=r"distribute\.strategy"):
+        override(tiny_recipe, ["distribute.strategy=many"])
