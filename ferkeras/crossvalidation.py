@@ -26,6 +26,7 @@ from ferkeras.errors import InputError
 from ferkeras.files import write_atomically
 from ferkeras.recipe import Recipe, resolve
 from ferkeras.runs import RunFolder
+from ferkeras.training.lock import run_lock
 
 if TYPE_CHECKING:
     from ferkeras.evaluation import Predictions
@@ -126,12 +127,25 @@ def cross_validate(
 
     Raises:
         InputError: before anything is written, for a data set without subjects, more folds than subjects, a fold
-            without examples, a subject in two folds, or a folder that holds something else; later as
-            `ferkeras.training.loop.run`.
+            without examples, a subject in two folds, or a folder that holds something else, or in which another
+            process is at work; later as `ferkeras.training.loop.run`.
     """
     recipes = make_folds(recipe, folds)
     people = _people(recipes, folds, data_dir=data_dir, manual_dir=manual_dir)
-    _claim(folder, recipe, recipes, people)
+    with run_lock(folder):
+        _claim(folder, recipe, recipes, people)
+        return _cross_validate(recipe, folds, recipes, folder, data_dir=data_dir, manual_dir=manual_dir)
+
+
+def _cross_validate(
+    recipe: Recipe,
+    folds: int | Path,
+    recipes: Mapping[str, Recipe],
+    folder: Path,
+    *,
+    data_dir: Path | None,
+    manual_dir: Path | None,
+) -> CrossValidation:
     found: dict[str, Predictions] = {}
     reports: dict[str, dict[str, Any]] = {}
     for name, own in recipes.items():
@@ -236,8 +250,9 @@ def _run_fold(
 
     keras.utils.clear_session()  # frees the fold before
     folder = RunFolder(path)
-    if not folder.is_finished():
-        finish(run(recipe, path, data_dir=data_dir, manual_dir=manual_dir, resume=True), data_dir=data_dir)
+    with run_lock(path):
+        if not folder.is_finished():
+            finish(run(recipe, path, data_dir=data_dir, manual_dir=manual_dir, resume=True), data_dir=data_dir)
     data = open_examples(recipe, data_dir=data_dir)
     found = collect(keras_runner(folder.load_model()), data, split=recipe.data.test)
     report = measure(found, seed=recipe.seed, training_means=folder.environment().get("training_means"))

@@ -19,6 +19,7 @@ from ferkeras.recipe_data import Part
 from ferkeras.recipes import load_recipe
 from ferkeras.runs import RunFolder
 from ferkeras.training import finish, loop
+from ferkeras.training.lock import run_lock
 from ferkeras.training.task import open_examples
 from ferkeras.valence_arousal import expected_values
 from tests.commands import Command, assert_one_line, call
@@ -278,6 +279,14 @@ def test_a_folder_with_something_else(tiny_recipe: Recipe, tiny_data_dir: Path, 
     (tmp_path / "model.keras").touch()
     with pytest.raises(InputError, match="holds something else"):
         cross_validate(tiny_recipe, 3, tmp_path, data_dir=tiny_data_dir)
+
+
+def test_a_folder_in_which_another_process_is_at_work(
+    tiny_recipe: Recipe, tiny_data_dir: Path, tmp_path: Path
+) -> None:
+    with run_lock(tmp_path / "mine"), pytest.raises(InputError, match="Another process is at work"):
+        cross_validate(tiny_recipe, 3, tmp_path / "mine", data_dir=tiny_data_dir)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_words_that_are_wrong(command: Command, tmp_path: Path) -> None:

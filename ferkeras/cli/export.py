@@ -1,6 +1,7 @@
 """Writes a run as files for servers, devices and browsers, and proves that they compute what the model computes."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ from ferkeras.aggregation import AGGREGATION_FILE
 from ferkeras.cli.command import add_run_argument, load_tensorflow
 from ferkeras.cli.table import print_table
 from ferkeras.errors import InputError
-from ferkeras.export.plan import QUANTIZE, plan
+from ferkeras.export.plan import QUANTIZE, Artifact, plan
 from ferkeras.runs import RunFolder
+from ferkeras.training.lock import run_lock
 
 FORMATS = ("saved_model", "litert", "serving", "web", "mobile")
 
@@ -51,6 +53,11 @@ def run(args: argparse.Namespace) -> None:
         print("\n".join(f"would write {path}" for path in [*paths, *(f"the files for {name}" for name in others)]))
         return
     load_tensorflow()
+    with run_lock(folder.path, action="Wait until it ends."):
+        _export(folder, planned, others, args)
+
+
+def _export(folder: RunFolder, planned: Sequence[Artifact], others: Sequence[str], args: argparse.Namespace) -> None:
     if planned:
         from ferkeras.export.artifacts import export_run
         from ferkeras.export.parity import ParityError

@@ -92,14 +92,14 @@ def _train(trial: Trial, folder: Path, *, data_dir: Path | None, manual_dir: Pat
     import keras
 
     from ferkeras.training.finish import finish
+    from ferkeras.training.lock import run_lock
     from ferkeras.training.loop import run
 
     keras.utils.clear_session()  # frees the trial before
+    path = folder / trial.name
     try:
-        finish(
-            run(trial.recipe, folder / trial.name, data_dir=data_dir, manual_dir=manual_dir, resume=True),
-            data_dir=data_dir,
-        )
+        with run_lock(path):
+            finish(run(trial.recipe, path, data_dir=data_dir, manual_dir=manual_dir, resume=True), data_dir=data_dir)
     except InputError as error:  # the loss is not finite
         return str(error)
     except Exception as error:  # memory, or an error of ours: either way the other trials are still of interest

@@ -129,14 +129,16 @@ def train_trial(
     import keras
 
     from ferkeras.training.finish import finish
+    from ferkeras.training.lock import run_lock
     from ferkeras.training.loop import run
 
     keras.utils.clear_session()  # frees the trial before
     workdir = folder / trial.name
     (workdir / FAILED).unlink(missing_ok=True)
     try:
-        run(trial.recipe, workdir, data_dir=data_dir, manual_dir=manual_dir, resume=True, on_epoch=on_epoch)
-        finish(RunFolder(workdir), data_dir=data_dir)
+        with run_lock(workdir):
+            run(trial.recipe, workdir, data_dir=data_dir, manual_dir=manual_dir, resume=True, on_epoch=on_epoch)
+            finish(RunFolder(workdir), data_dir=data_dir)
     except InputError as error:  # the loss is not finite, or a value that the model refuses
         fail(trial, folder, why=str(error))
     except Exception as error:  # memory, or an error of ours: either way the other trials are still of interest

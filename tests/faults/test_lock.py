@@ -12,6 +12,8 @@ import pytest
 from ferkeras import files
 from ferkeras.errors import InputError
 from ferkeras.training.lock import run_lock
+from tests.commands import assert_one_line, call
+from tests.tiny_runs import still_run
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = (
@@ -95,3 +97,15 @@ def test_where_there_are_no_locks_the_work_goes_on_with_a_warning(
     with pytest.warns(UserWarning, match="file system without locks"), run_lock(tmp_path / "mine"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["export"])
+def test_commands_that_write_into_a_run_wait_for_it_to_be_free(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = still_run(tmp_path / "mine")
+    (folder.path / "README.md").touch()  # the run is finished
+    before = sorted(folder.path.rglob("*"))
+    with run_lock(folder.path):
+        assert_one_line(call(capsys, command, folder.path), "Another process is at work", "Wait until it ends.")
+    assert sorted(folder.path.rglob("*")) == before
