@@ -49,7 +49,7 @@ test: lint
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-		--extra app --extra litert --extra quantize --extra aggregation --extra serving --extra tensorboard --extra video --extra test --extra lint pyproject.toml -o requirements.lock
+		--extra app --extra litert --extra quantize --extra aggregation --extra serving --extra tensorboard --extra tune --extra video --extra test --extra lint pyproject.toml -o requirements.lock
 
 clean:
 	rm -rf $(VENV) $(DATA) $(RUN)
