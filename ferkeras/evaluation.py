@@ -18,6 +18,8 @@ from ferkeras.plots import plot_confusion_matrix, plot_reliability
 from ferkeras.runs import RunFolder
 from ferkeras.valence_arousal import expected_values
 
+#: What a file made of a network is held against it by, where the report has it; of valence and arousal also the CCC.
+COMPARED = ("accuracy", "macro_f1", "ece", "nll", "mean_ccc")
 #: Windows that are drawn over time where each frame has a label of its own.
 DRAWN_WINDOWS = 3
 
@@ -99,6 +101,44 @@ def evaluate(
     return measure(collect(run, data, split=split, tta=tta), seed=seed, training_means=training_means)
 
 
+def compare(
+    found: Predictions, report: Mapping[str, Any], *, reference: Predictions, expected: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a file made of a network says, beside the network itself on the same examples.
+
+    Args:
+        found: Of the file.
+        report: Of `measure`, from `found`.
+        reference: Of the network.
+        expected: Of `measure`, from `reference`.
+
+    Returns:
+        `scores`, by the names of `COMPARED` and `ccc_valence` and `ccc_arousal`; `differences`, the scores less those
+        of the network; `same_label`, the share in [0, 1] of examples, or frames, with the same most probable class, of
+        the head where it is smallest; and `logit_scale`, by how much the file's emotion logits, less their mean, are
+        larger in the least squares: 1 for the same network, 1/T for one before a calibration by T. None without
+        emotions.
+    """
+    scores, wanted = _compared(report), _compared(expected)
+    pairs = {head: (logits, found.logits[head]) for head, logits in reference.logits.items()}
+    same = [float((true.argmax(-1) == given.argmax(-1)).mean()) for true, given in pairs.values()]
+    scale = None
+    if "emotion" in pairs:
+        true, given = (logits - logits.mean(axis=-1, keepdims=True) for logits in pairs["emotion"])
+        scale = float((true * given).sum() / (true * true).sum()) if true.any() else None
+    return {
+        "scores": scores,
+        "differences": {name: scores[name] - wanted[name] for name in scores},
+        "same_label": min(same),
+        "logit_scale": scale,
+    }
+
+
+def _compared(report: Mapping[str, Any]) -> dict[str, float]:
+    of_heads = {f"ccc_{head}": report[head]["ccc"] for head in OUTPUTS if head in report}
+    return {name: report[name] for name in COMPARED if report.get(name) is not None} | of_heads
+
+
 def write_plots(folder: RunFolder, report: Mapping[str, Any], found: Predictions | None = None) -> None:
     """The plots of `report` into the run's `plots/`: confusion matrix and reliability diagram, or for valence and
     arousal the confusion of the bins and, from the predictions, the plane, and the course of some windows."""
@@ -168,6 +208,19 @@ def _affect_table(report: Mapping[str, Any]) -> str:
             if baseline is not None:
                 line += f"   constant {_number(baseline[name])}"
             lines.append(line)
+    return "\n".join(lines)
+
+
+def comparison_table(artifacts: Mapping[str, Mapping[str, Any]]) -> str:
+    """A line for each file: its size, each score with the difference to the network, and how often both agree."""
+    width = max(map(len, artifacts))
+    names = list(next(iter(artifacts.values()))["scores"])
+    columns = "".join(f"  {name:>17}" for name in names)
+    lines = [f"{'file':<{width}}        MB{columns}  same label"]
+    for file, row in artifacts.items():
+        cells = [f"{_number(row['scores'][name])} ({row['differences'][name]:+.4f})" for name in names]
+        scores = "".join(f"  {cell:>17}" for cell in cells)
+        lines.append(f"{file:<{width}}  {row['bytes'] / 1e6:8.3f}{scores}  {row['same_label']:10.4f}")
     return "\n".join(lines)
 
 

@@ -1,9 +1,11 @@
 """The model card of a run folder (Mitchell et al., 2019): purpose, data, results per class, limits."""
 
+import json
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from ferkeras.calibration import model_hash, read_calibration
 from ferkeras.files import write_atomically
 from ferkeras.runs import RunFolder
 
@@ -27,7 +29,8 @@ LIMITS = """\
 
 
 def write_model_card(folder: RunFolder, report: Mapping[str, Any]) -> None:
-    """Writes `README.md` of the run from its recipe, environment and `report`."""
+    """Writes `README.md` of the run from its recipe, environment and `report`, and from `calibration.json` and
+    `robustness.json` where they are there and of this very network."""
     recipe, environment = folder.recipe(), folder.environment()
     preprocessing = folder.preprocessing()
     name = recipe.data.dataset.partition("/")[0]
@@ -73,7 +76,7 @@ Input: {shown},
 
 {report["dataset"]}, split `{report["split"]}`, {count}, test-time augmentation {report["tta"]}:
 {_emotion_results(report) if of_emotion else _affect_results(report)}
-
+{_calibration(folder)}{_artifacts(report)}{_robustness(folder)}
 The epoch was chosen on `{recipe.data.validation}`. All numbers: `metrics.json`.
 
 ## Limits
@@ -99,6 +102,61 @@ calibration error {report["ece"]:.4f}.
 {classes}
 
 ![confusion matrix](plots/confusion_matrix.png)"""
+
+
+def _calibration(folder: RunFolder) -> str:
+    told = read_calibration(folder)
+    if told is None:
+        return ""
+    before, after = told["before"], told["after"]
+    return f"""
+Calibrated by temperature scaling on `{told["dataset"]}`, split `{told["split"]}`, {told["n"]} examples: the logits
+were divided by {told["temperature"]:.4f}, which is in the weights. Calibration error there {before["ece"]:.4f} before
+and {after["ece"]:.4f} after, negative log-likelihood {before["nll"]:.4f} and {after["nll"]:.4f}.
+"""
+
+
+def _artifacts(report: Mapping[str, Any]) -> str:
+    """What the LiteRT files lose against the network, on the examples of the results above."""
+    artifacts = report.get("artifacts")
+    if not artifacts:
+        return ""
+    names = list(next(iter(artifacts.values()))["scores"])
+    rows = []
+    for file, row in artifacts.items():
+        scores = [f"{row['scores'][name]:.4f} ({row['differences'][name]:+.4f})" for name in names]
+        cells = [f"`{file}`", f"{row['bytes'] / 1e6:.2f}", *scores, f"{row['same_label']:.4f}"]
+        rows.append(f"| {' | '.join(cells)} |")
+    table = "\n".join(rows)
+    return f"""
+The LiteRT files on the same examples, in brackets the difference to `model.keras`:
+
+| file | MB | {" | ".join(name.replace("_", " ") for name in names)} | same label |
+|---|---|{"---|" * len(names)}---|
+{table}
+"""
+
+
+def _robustness(folder: RunFolder) -> str:
+    path = folder.path / "robustness.json"
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if told is None or told["model"] != model_hash(folder):
+        return ""
+    low, high = told["interval"]
+    rows = []
+    for name, row in told["corruptions"].items():
+        cells = [row["mean_accuracy"], *(one["accuracy"] for one in row["severities"])]
+        rows.append(f"| {' | '.join([name.replace('_', ' '), *map(_cell, cells)])} |")
+    table = "\n".join(rows)
+    return f"""
+Under corruption, `{told["dataset"]}`, split `{told["split"]}`, {told["n"]} images, test-time augmentation
+{told["tta"]}: accuracy {told["clean"]["accuracy"]:.4f} of clean images, {told["mean_corruption_accuracy"]:.4f} in the
+mean over {len(told["corruptions"])} corruptions, 95 % interval {low:.4f} to {high:.4f}.
+
+| corruption | mean | severity 1 | 2 | 3 | 4 | 5 |
+|---|---|---|---|---|---|---|
+{table}
+"""
 
 
 def _affect_results(report: Mapping[str, Any]) -> str:

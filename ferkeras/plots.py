@@ -1,4 +1,4 @@
-"""The plots as PNG files: training curves, confusion matrix, reliability diagram, the trials of a grid.
+"""The plots as PNG files: training curves, confusion matrix, reliability diagram, trials of a grid, robustness.
 
 Drawn with matplotlib's object-oriented interface and the Agg canvas: no display, no pyplot, no global
 settings. The line colours are blue and vermillion of the palette of Okabe and Ito, 2008, which colour-blind
@@ -229,6 +229,44 @@ def plot_grid(
         axes.grid(alpha=0.3)
     handles, names = panels.flat[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, fontsize=TICK_SIZE, frameon=False)
+    save_figure(figure, path)
+
+
+def plot_robustness(report: Mapping[str, Any], path: str | Path) -> None:
+    """Draw the accuracy under each corruption at each severity as a map, the corruptions that cost most at the bottom.
+
+    Args:
+        report: Of `ferkeras.robustness.summarised`.
+        path: The `.png` file to write; its folder is created.
+
+    Raises:
+        InputError: No corruption in it.
+    """
+    if not report["corruptions"]:
+        raise InputError("The report must have a corruption", received="none")
+    rows = sorted(report["corruptions"].items(), key=lambda item: -item[1]["mean_accuracy"])
+    clean = report["clean"]["accuracy"]
+    values = np.array(
+        [[clean, *(one["accuracy"] for one in row["severities"]), row["mean_accuracy"]] for _, row in rows]
+    )
+    last = values.shape[1] - 1
+    figure = new_figure(width=7.4, height=1.6 + 0.4 * len(rows))
+    axes = figure.add_subplot()
+    image = axes.imshow(values, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(values.shape):
+        value = values[row, column]
+        color = "white" if value > 0.65 else "black"
+        axes.text(column, row, f"{value:.0%}", ha="center", va="center", fontsize=TICK_SIZE, color=color)
+    for edge in (0.5, last - 0.5):  # the severities lie between what they start from and their mean
+        axes.axvline(edge, color="white", linewidth=4)
+    axes.set_xticks(range(last + 1), ["clean", *map(str, range(1, last)), "mean"])
+    axes.set_yticks(range(len(rows)), [name.replace("_", " ") for name, _ in rows])
+    mean = report["mean_corruption_accuracy"]
+    axes.set_title(f"n = {report['n']:,}, clean {clean:.1%}, corrupted {mean:.1%}", fontsize=TITLE_SIZE, pad=10)
+    label_axes(axes, "Severity", "Corruption")
+    bar = figure.colorbar(image, ax=axes, format=PercentFormatter(xmax=1, decimals=0))
+    bar.set_label("Accuracy", fontsize=LABEL_SIZE)
+    bar.ax.tick_params(labelsize=TICK_SIZE)
     save_figure(figure, path)
 
 

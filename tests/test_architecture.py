@@ -12,12 +12,12 @@ ROOT = Path(__file__).resolve().parents[1]
 
 #: A module may import from its own level and those before it.
 LEVELS: list[set[str]] = [
-    {"errors", "fields", "files", "labels", "recipe", "recipe_data"},
+    {"errors", "fields", "files", "labels", "recipe", "recipe_checks", "recipe_data"},
     {"layers", "losses", "metrics", "plots", "recipes"}
     | {"valence_arousal", "affect_losses", "affect_metrics", "affect_report", "affect_plots"},
-    {"models", "data", "faces", "pictures", "rows", "video"},
-    {"runs", "modelcard"},
-    {"aggregation", "training", "evaluation", "inference", "stn_sheet"},
+    {"models", "data", "faces", "pictures", "rows", "video", "corruptions"},
+    {"runs", "modelcard", "calibration"},
+    {"aggregation", "training", "evaluation", "inference", "robustness", "stn_sheet"},
     {"export", "serving", "web", "cleaning", "comparison", "crossvalidation", "tuning"}
     | {"benchmark", "benchmark_artifacts", "artifacts", "prediction", "annotation", "explain"},
     {"app"},

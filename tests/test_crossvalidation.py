@@ -281,9 +281,7 @@ def test_a_folder_with_something_else(tiny_recipe: Recipe, tiny_data_dir: Path, 
         cross_validate(tiny_recipe, 3, tmp_path, data_dir=tiny_data_dir)
 
 
-def test_a_folder_in_which_another_process_is_at_work(
-    tiny_recipe: Recipe, tiny_data_dir: Path, tmp_path: Path
-) -> None:
+def test_a_folder_in_which_another_process_is_at_work(tiny_recipe: Recipe, tiny_data_dir: Path, tmp_path: Path) -> None:
     with run_lock(tmp_path / "mine"), pytest.raises(InputError, match="Another process is at work"):
         cross_validate(tiny_recipe, 3, tmp_path / "mine", data_dir=tiny_data_dir)
     assert list(tmp_path.iterdir()) == []

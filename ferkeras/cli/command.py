@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "explain": "why a run says what it says: maps over pictures and videos, and how far to believe them",
     "export": "write SavedModel and LiteRT files that are proved equal to the model",
     "tune": "train variants of a recipe, by grid or by search, and compare",
+    "calibrate": "fit a temperature, so that a run is as sure as it is right",
     "crossvalidate": "train and test a recipe on every fold of the subjects, and pool the scores",
     "compare": "measure several runs on the same people, and whether they differ by more than luck",
     "aggregate": "put the frames of clips together without a network over time, and leave a run folder",

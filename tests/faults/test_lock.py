@@ -99,7 +99,7 @@ def test_where_there_are_no_locks_the_work_goes_on_with_a_warning(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["export"])
+@pytest.mark.parametrize("command", ["calibrate", "evaluate", "export"])
 def test_commands_that_write_into_a_run_wait_for_it_to_be_free(
     command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -107,5 +107,5 @@ def test_commands_that_write_into_a_run_wait_for_it_to_be_free(
     (folder.path / "README.md").touch()  # the run is finished
     before = sorted(folder.path.rglob("*"))
     with run_lock(folder.path):
-        assert_one_line(call(capsys, command, folder.path), "Another process is at work", "Wait until it ends.")
+        assert_one_line(call(capsys, command, folder.path), "Another process is at work", "Wait until it ends")
     assert sorted(folder.path.rglob("*")) == before
