@@ -182,7 +182,7 @@ def test_a_search_that_is_interrupted_and_goes_on(
 
     with pytest.raises(KeyboardInterrupt):
         start(first)
-    states = ["finished", "stopped after 1 epochs", "failed: No memory", "interrupted", "waiting"]
+    states = ["finished", "stopped after epoch 1", "failed: No memory", "interrupted", "waiting"]
     assert [row["status"] for row in table(folder)] == states
     assert [row["val_loss"] for row in table(folder)] == ["0.5", "0.4", "", "", ""]
     assert Recipe.from_json((folder / "best.json").read_text()) == trials[0].recipe
@@ -244,7 +244,7 @@ def test_stopping_what_is_finished_changes_nothing(tiny_recipe: Recipe, tmp_path
 
 def test_a_stopped_trial_ranks_below_every_finished_one(tiny_recipe: Recipe) -> None:
     trial = Trial("t", {}, tiny_recipe)
-    finished, stopped = Result(trial, "finished", 1, 0.9, 0.1), Result(trial, "stopped after 2 epochs", 2, 0.2, 0.8)
+    finished, stopped = Result(trial, "finished", 1, 0.9, 0.1), Result(trial, "stopped after epoch 2", 2, 0.2, 0.8)
     waiting = Result(trial, "waiting")
     for monitor in ("loss", "accuracy"):
         assert ranked([waiting, stopped, finished], monitor=monitor) == [finished, stopped, waiting]
@@ -261,7 +261,7 @@ def test_a_mistake_shows_before_anything_is_written(tiny_recipe: Recipe, tiny_da
 ROWS = [
     {RATE: "0.01", "model.name": "vgg11", "val_accuracy": 0.5, "status": "finished"},
     {RATE: "0.0001", "model.name": "vgg19", "val_accuracy": 0.7, "status": "finished"},
-    {RATE: "0.001", "model.name": "vgg19", "val_accuracy": 0.3, "status": "stopped after 1 epochs"},
+    {RATE: "0.001", "model.name": "vgg19", "val_accuracy": 0.3, "status": "stopped after epoch 1"},
     {RATE: "0.1", "model.name": "vgg19", "val_accuracy": None, "status": "failed: x"},
 ]
 KINDS = {RATE: "loguniform", "model.name": "choice"}
@@ -354,14 +354,14 @@ def test_ray_stops_reports_and_goes_on(
         return {int(result.trial.name[:4]): result.status for result in results}
 
     died = "failed: Its process ended, perhaps for want of memory"
-    assert start(4) == {1: "finished", 4: "stopped after 1 epochs", 2: died, 3: "failed: No luck"}
+    assert start(4) == {1: "finished", 4: "stopped after epoch 1", 2: died, 3: "failed: No luck"}
     lines = (tmp_path / "trained.txt").read_text().split("\n")[:-1]
     assert lines == ["1 1 1", "1 2 1", "1 3 1", "1 4 1", "2 1 1", "3 1 1", "4 1 1"]
     assert "epoch 3  val_loss 0.4333" in capfd.readouterr().err
     # Two more: the rungs know the trials before, which are not trained again.
     assert start(6) == {
         1: "finished",
-        **{number: "stopped after 1 epochs" for number in (4, 5, 6)},
+        **{number: "stopped after epoch 1" for number in (4, 5, 6)},
         2: died,
         3: "failed: No luck",
     }

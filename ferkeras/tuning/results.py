@@ -22,7 +22,7 @@ class Result:
     """What came of a trial.
 
     Attributes:
-        status: `finished`, `interrupted`, `waiting`, `stopped after <n> epochs`, or `failed: <why>`. The numbers are
+        status: `finished`, `interrupted`, `waiting`, `stopped after epoch <n>`, or `failed: <why>`. The numbers are
             there once it is finished or stopped.
         best_epoch: Which the recipe's `monitor` chose; the validation values are of this epoch.
         val_score: Of `Recipe.score`: accuracy, or mean CCC of valence and arousal.
@@ -54,7 +54,7 @@ def read_result(trial: Trial, folder: Path, *, failure: str | None = None) -> Re
         progress.take({name: float(row[name]) for name in ("epoch", "val_loss", trial.recipe.score, "seconds")})
     best = progress.history[int(progress.stopping.best_epoch) - 1]
     seconds = sum(row["seconds"] for row in progress.history)
-    status = f"stopped after {len(progress.history)} epochs" if stopped else "finished"
+    status = f"stopped after epoch {len(progress.history)}" if stopped else "finished"
     return Result(trial, status, int(best["epoch"]), best["val_loss"], best[trial.recipe.score], round(seconds, 1))
 
 
