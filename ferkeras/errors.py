@@ -34,6 +34,14 @@ class InputError(ValueError):
             parts.append(action)
         super().__init__(" ".join(parts))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As text: exceptions are otherwise built anew of their text, and would put it into words once more."""
+        return _as_told, (type(self), str(self))
+
+
+def _as_told(kind: type[InputError], text: str) -> InputError:
+    return kind.__new__(kind, text)
+
 
 class MissingExtraError(InputError):
     """An optional dependency is not installed; the message names the extra that brings it."""

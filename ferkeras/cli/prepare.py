@@ -14,7 +14,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="processes that find and align faces (1); interrupted, the same command goes on where it stopped",
+        help="processes that find faces, decode and compress pictures (1); the result is the same",
+    )
+    parser.add_argument(
+        "--beam-runner",
+        metavar="RUNNER",
+        help="have Apache Beam share the work out: DirectRunner, FlinkRunner, SparkRunner or DataflowRunner",
+    )
+    parser.add_argument(
+        "--beam-options",
+        nargs="+",
+        default=[],
+        action="extend",
+        metavar="KEY=VALUE",
+        help="options of the runner, such as flink_master=host:8081",
     )
     parser.add_argument(
         "--set",
@@ -44,7 +57,13 @@ def run(args: argparse.Namespace) -> None:
         print(f"{args.dataset} would be prepared in {made.data_dir}")
         return
     made = prepare(
-        args.dataset, data_dir=args.data_dir, manual_dir=args.manual_dir, settings=args.set, workers=args.workers
+        args.dataset,
+        data_dir=args.data_dir,
+        manual_dir=args.manual_dir,
+        settings=args.set,
+        workers=args.workers,
+        beam_runner=args.beam_runner,
+        beam_options=args.beam_options,
     )
     print(f"{args.dataset} is prepared in {made.data_dir}\n")
     print(report(made))

@@ -2,41 +2,34 @@
 
 import abc
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
-
-import tensorflow_datasets as tfds
 
 from ferkeras.errors import InputError
 from tfds_builders.base import work
 from tfds_builders.base.faces import FaceConfig
 from tfds_builders.base.leaks import check_groups
-from tfds_builders.base.manual import manual_dir_of
+from tfds_builders.base.shared import SharingBuilder
 from tfds_builders.base.skips import SkipList
 from tfds_builders.base.source import ClipSource, Skip, StillSource
 
-Examples = Iterator[tuple[str, dict[str, Any]]]
 
-
-class OfficialBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+class OfficialBuilder(SharingBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A data set that users ask its owners for and keep in a manual directory.
 
     Attributes:
         CLASSES: Names of `label`, from `ferkeras.labels`; empty where there is no class.
         SUBJECTS: Whether every source names its subject.
-        TITLE: What messages call the data set.
         HOMEPAGE: Where it is asked for.
-        workers: Processes that find faces; None finds them in this one and keeps nothing of an interrupted run.
+        workers: As in `SharingBuilder`; None keeps nothing of an interrupted run, 1 keeps the faces that were found.
     """
 
     CLASSES: ClassVar[tuple[str, ...]] = ()
     SUBJECTS: ClassVar[bool] = False
-    TITLE: ClassVar[str]
     HOMEPAGE: ClassVar[str | None] = None
     UNIT: ClassVar[str]
     builder_config: FaceConfig
-    workers: int | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -56,14 +49,6 @@ class OfficialBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
             InputError: if the layout is not known or a label cannot be understood: never guess.
         """
 
-    @abc.abstractmethod
-    def make(self) -> work.Make:
-        """A function, or a partial of one, that turns a source into its results."""
-
-    @abc.abstractmethod
-    def stored(self, source: Any, result: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Key and example of one result."""
-
     def more_features(self) -> dict[str, Any]:
         """Features beside those that all builders of this kind have."""
         return {}
@@ -75,13 +60,11 @@ class OfficialBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
             counts["left out" if isinstance(source, Skip) else source.split] += 1
         return dict(counts)
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
+    def sources(self, manual_dir: Path, skips: SkipList) -> dict[str, list[Any]]:
         if self.builder_config.faces is not None:
             self.builder_config.faces.check()
-        # All labels are read and checked here, so that bad input ends before the first record is written.
-        skips = SkipList()
         splits: dict[str, list[Any]] = {}
-        for source in self.read(manual_dir_of(dl_manager, title=self.TITLE)):
+        for source in self.read(manual_dir):
             if isinstance(source, Skip):
                 skips.add(source)
             else:
@@ -89,10 +72,8 @@ class OfficialBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         if not splits:
             reasons = "; ".join(sorted({skip.reason for skip in skips.rows}))
             raise InputError(f"There is no usable example of {self.TITLE}", received=reasons or "nothing")
-        sources = [source for split in splits.values() for source in split]
-        self._check(sources)
-        done = self._work(sources)
-        return {split: self._generate_examples(split, found, done, skips) for split, found in splits.items()}
+        self._check([source for split in splits.values() for source in split])
+        return splits
 
     def _check(self, sources: list[StillSource] | list[ClipSource]) -> None:
         ids: set[str] = set()
@@ -105,27 +86,18 @@ class OfficialBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
         check_groups(((s.split, s.subject) for s in sources if s.subject is not None), what="subject")
         check_groups(((s.split, s.recording) for s in sources if isinstance(s, ClipSource)), what="recording")
 
-    def _work(self, sources: list[Any]) -> work.Done:
+    def done(self, sources: Sequence[Any]) -> work.Done:
         if self.workers is None or self.builder_config.faces is None:
-            return self.make()
-        return work.run(sources, self.make(), folder=self._work_folder, workers=self.workers, unit=self.UNIT)
+            return super().done(sources)
+        return work.run(sources, self.make(), folder=self._work_folder, pool=self._pool, unit=self.UNIT)
 
     @property
     def _work_folder(self) -> Path:
         return work.folder_of(Path(self.data_dir_root), self.info.full_name)
 
     def remove_work(self) -> None:
-        """Removes what was kept for the case of an interruption."""
         work.remove(self._work_folder)
 
-    def _generate_examples(self, split: str, sources: Iterable[Any], done: work.Done, skips: SkipList) -> Examples:
-        kept = 0
-        for source in sources:
-            for result in done(source):
-                if isinstance(result, Skip):
-                    skips.add(result)
-                else:
-                    kept += 1
-                    yield self.stored(source, result)
+    def close_split(self, split: str, *, kept: int, skips: SkipList) -> None:
         skips.check(split, kept=kept)
         skips.write(Path(self.data_dir))

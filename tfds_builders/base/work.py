@@ -9,33 +9,72 @@ in. Once the data set is complete the folder can go.
 import contextlib
 import hashlib
 import json
-import os
 import pickle
 import shutil
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context, parent_process
+from concurrent.futures import as_completed
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from tqdm import tqdm
 
-from ferkeras.errors import InputError
 from ferkeras.files import staged
+from tfds_builders.base.processes import Workers
 from tfds_builders.base.source import ClipSource, FrameFiles, Skip, VideoFrame, VideoPart, ZipMember
 
 Result = dict[str, Any] | Skip
 Make = Callable[[Any], Iterator[Result]]
-#: Source -> its results, from memory, a work folder, or made at the moment.
-Done = Callable[[Any], Iterator[Result]]
+#: Gives some of the results of a source; a process can be given it.
+Part = Callable[[], list[Result]]
 
 
-def run(sources: Sequence[Any], make: Make, *, folder: Path, workers: int, unit: str) -> Done:
+class Done(Protocol):
+    """Where the results of a source come from."""
+
+    def __call__(self, source: Any) -> Iterator[Result]:
+        """The results, one at a time."""
+
+    def parts(self, source: Any) -> Iterator[Part]:
+        """The same results in pieces, each small enough for the memory."""
+
+
+@dataclass(frozen=True)
+class MadeNow:
+    """Results are made when they are asked for."""
+
+    make: Make
+
+    def __call__(self, source: Any) -> Iterator[Result]:
+        return self.make(source)
+
+    def parts(self, source: Any) -> Iterator[Part]:
+        yield partial(_all, self.make, source)
+
+
+@dataclass(frozen=True)
+class MadeBefore:
+    """Results lie in a work folder."""
+
+    folder: Path
+
+    def __call__(self, source: Any) -> Iterator[Result]:
+        for part in self.parts(source):
+            yield from part()
+
+    def parts(self, source: Any) -> Iterator[Part]:
+        place = _place(self.folder, source)
+        done = json.loads((place / "done.json").read_text())
+        for number in range(done["count"]):
+            yield partial(_load, place / f"{number:05d}.npz")
+        if done["skips"]:
+            yield partial(list, [Skip(*skip) for skip in done["skips"]])
+
+
+def run(sources: Sequence[Any], make: Make, *, folder: Path, pool: Workers, unit: str) -> Done:
     """Makes the results of all sources and returns where to read them.
 
     Args:
@@ -43,26 +82,24 @@ def run(sources: Sequence[Any], make: Make, *, folder: Path, workers: int, unit:
         make: Source -> its results; a function of a module or a partial of one, so that processes can be given it.
         folder: The work folder. What it holds already is not made again, unless the source, its files or `make` are
             other ones now.
-        workers: Number of processes; 1 works in this one.
+        pool: Who works.
         unit: What the progress counts.
-
-    Raises:
-        InputError: if a process is killed. What was finished stays.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [_Task(source, _place(folder, source), _state(source, make)) for source in sources]
     waiting = [task for task in tasks if not _finished(task)]
     with tqdm(total=len(tasks), initial=len(tasks) - len(waiting), unit=unit, file=sys.stderr) as progress:
-        if workers <= 1:
+        if pool.count == 1:
             for task in waiting:
                 _work([task], make)
                 progress.update()
         else:
             # Small enough that all processes end at about the same time.
-            size = max(1, min(32, len(waiting) // (8 * workers)))
+            size = max(1, min(32, len(waiting) // (8 * pool.count)))
             groups = [waiting[i : i + size] for i in range(0, len(waiting), size)]
-            _run_in_processes(groups, make, workers=workers, progress=progress)
-    return lambda source: _load(_place(folder, source))
+            for future in as_completed([pool.submit(_work, group, make) for group in groups]):
+                progress.update(future.result())
+    return MadeBefore(folder)
 
 
 def folder_of(data_dir_root: Path, full_name: str) -> Path:
@@ -81,49 +118,6 @@ class _Task(NamedTuple):
     source: Any
     place: Path
     state: str
-
-
-def _run_in_processes(groups: Sequence[list[_Task]], make: Make, *, workers: int, progress: "tqdm[Any]") -> None:
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    others = active_children()
-    # Forking a process that has loaded TensorFlow can hang: processes begin anew.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin, initargs=(threads,)) as pool:
-        waiting = [pool.submit(_work, group, make) for group in groups]
-        try:
-            for future in as_completed(waiting):
-                progress.update(future.result())
-        except BrokenProcessPool as error:
-            raise InputError(
-                "A worker process ended, killed perhaps for want of memory",
-                received=f"{workers} workers",
-                action="Run the command again, with fewer --workers: what is finished is kept.",
-            ) from error
-        except BaseException:
-            # A long video may have minutes to go. What a worker has not finished leaves nothing behind that counts.
-            for worker in set(active_children()).difference(others):
-                worker.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _begin(threads: int) -> None:
-    """Sets up a worker: it ends with its parent, Ctrl-C is for the parent, and the processes share the cores."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    os.environ["TF_NUM_INTRAOP_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
-    import cv2
-
-    cv2.setNumThreads(threads)
-
-
-def _end_with_parent() -> None:
-    """Ends a worker whose parent was killed: it would wait for work for ever."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _work(tasks: Sequence[_Task], make: Make) -> int:
@@ -179,10 +173,11 @@ def _store(task: _Task, results: Iterable[Result]) -> None:
         (unfinished / "done.json").write_text(json.dumps({"state": task.state, "count": count, "skips": skips}))
 
 
-def _load(place: Path) -> Iterator[Result]:
-    done = json.loads((place / "done.json").read_text())
-    for number in range(done["count"]):
-        with np.load(place / f"{number:05d}.npz", allow_pickle=False) as arrays:
-            # A number or a string was stored as an array without axes.
-            yield {name: value if value.ndim else value.item() for name, value in arrays.items()}
-    yield from (Skip(*skip) for skip in done["skips"])
+def _load(file: Path) -> list[Result]:
+    with np.load(file, allow_pickle=False) as arrays:
+        # A number or a string was stored as an array without axes.
+        return [{name: value if value.ndim else value.item() for name, value in arrays.items()}]
+
+
+def _all(make: Make, source: Any) -> list[Result]:
+    return list(make(source))

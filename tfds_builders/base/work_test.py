@@ -17,6 +17,7 @@ import pytest
 
 from ferkeras.errors import InputError
 from tfds_builders.base import work
+from tfds_builders.base.processes import Workers
 from tfds_builders.base.source import ClipSource, FrameFiles, Skip, StillSource, VideoPart, ZipMember
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,8 @@ def sources(folder: Path, count: int = 6) -> list[StillSource]:
 def run(tmp_path: Path, *, workers: int = 1, count: int = 6, slow: tuple[str, ...] = ()) -> work.Done:
     """The work on `sources` in `tmp_path`, with its log there."""
     task = functools.partial(make, log=tmp_path / "log", slow=slow)
-    return work.run(sources(tmp_path / "in", count), task, folder=tmp_path / "work", workers=workers, unit="source")
+    with Workers(workers) as pool:
+        return work.run(sources(tmp_path / "in", count), task, folder=tmp_path / "work", pool=pool, unit="source")
 
 
 def made(tmp_path: Path) -> dict[str, int]:
@@ -183,7 +185,8 @@ def resume(tmp_path: Path) -> None:
     all_sources = sources(tmp_path / "in", 40)
     # The two slow ones do not matter here.
     quick = [source for source in all_sources if source.id not in ("20", "21")]
-    done = work.run(quick, task, folder=tmp_path / "work", workers=1, unit="source")
+    with Workers(1) as pool:
+        done = work.run(quick, task, folder=tmp_path / "work", pool=pool, unit="source")
     assert sum(made(tmp_path).values()) == len(quick) - before
     for source in quick:
         assert_equal(list(done(source)), list(make(source, log=tmp_path / "other")))

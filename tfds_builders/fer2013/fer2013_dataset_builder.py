@@ -1,25 +1,28 @@
 """The TensorFlow Datasets builder of FER2013. Reading and checking lie in the modules beside it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from ferkeras.errors import InputError
 from ferkeras.labels import EMOTIONS
+from tfds_builders.base import work
+from tfds_builders.base.shared import SharingBuilder
+from tfds_builders.base.skips import SkipList
 from tfds_builders.fer2013.example import SIDE, Example
 from tfds_builders.fer2013.reading import read_examples
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(SharingBuilder):
     """FER2013: `image` (H=48, W=48, C=1) uint8, `label` in the order of `ferkeras.labels.EMOTIONS`, `id`.
 
     Splits: `train` is the official Training set, `validation` PublicTest, `test` PrivateTest. A split
     of which the copy holds nothing is left out.
     """
 
+    TITLE = "FER2013"
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar = {"1.0.0": "Initial release."}
     BUILDER_CONFIGS: ClassVar = [
@@ -50,25 +53,17 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         """Images of each split in the official files; raises `InputError` if they cannot be used."""
         return {split: len(examples) for split, examples in read_examples(manual_dir).items()}
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        # The whole set is read and checked here, so that bad input ends before the first record is written.
-        skip_corrupt = self.builder_config.name == "skip_corrupt"
-        splits = read_examples(_manual_dir(dl_manager), skip_corrupt=skip_corrupt)
-        return {split: self._generate_examples(examples) for split, examples in splits.items()}
+    def sources(self, manual_dir: Path, skips: SkipList) -> dict[str, list[Example]]:
+        del skips  # what is corrupt is counted in a warning
+        return read_examples(manual_dir, skip_corrupt=self.builder_config.name == "skip_corrupt")
 
-    def _generate_examples(self, examples: Iterable[Example]) -> Iterator[tuple[str, dict[str, Any]]]:
-        for example in examples:
-            yield example.id, {"image": example.image, "label": example.emotion, "id": example.id}
+    def make(self) -> work.Make:
+        return results
+
+    def stored(self, source: Example, result: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return source.id, result
 
 
-def _manual_dir(dl_manager: tfds.download.DownloadManager) -> Path:
-    try:
-        return Path(dl_manager.manual_dir)
-    except (AssertionError, OSError) as error:
-        # TFDS tells an absent or empty folder by AssertionError, a file by NotADirectoryError.
-        reason = str(error).splitlines()[0].partition(" Create it")[0]
-        raise InputError(
-            "FER2013 cannot be downloaded by itself",
-            received=reason.rstrip("."),
-            action="Fetch it as the README.md of the builder tells, and name its folder as manual directory.",
-        ) from error
+def results(example: Example) -> Iterator[dict[str, Any]]:
+    """The one result of a row or file."""
+    yield {"image": example.image, "label": example.emotion, "id": example.id}

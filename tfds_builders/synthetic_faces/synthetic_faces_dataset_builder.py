@@ -1,18 +1,24 @@
 """The TensorFlow Datasets builder of the synthetic faces: drawn when prepared, nothing is downloaded."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from ferkeras.labels import EMOTIONS
+from tfds_builders.base import work
+from tfds_builders.base.shared import SharingBuilder
+from tfds_builders.base.skips import SkipList
 from tfds_builders.synthetic_faces.action_units import ACTION_UNITS
 from tfds_builders.synthetic_faces.face_shape import LANDMARKS
 from tfds_builders.synthetic_faces.sampling import sample_clip, sample_still
 
-Examples = Iterator[tuple[str, dict[str, Any]]]
+#: Split and index of an example: all that it is drawn from.
+Source = tuple[str, int]
 
 
 @dataclass(eq=False, kw_only=True)
@@ -39,7 +45,7 @@ class SyntheticFacesConfig(tfds.core.BuilderConfig):
     test: int = 1500
 
 
-class Builder(tfds.core.GeneratorBasedBuilder):
+class Builder(SharingBuilder):
     """Synthetic faces, still and in motion; features and splits are listed in README.md.
 
     No subject is in two splits, and in each split the emotions are equally frequent (up to one example).
@@ -76,17 +82,25 @@ class Builder(tfds.core.GeneratorBasedBuilder):
             supervised_keys=("frames" if clips else "image", "label"),
         )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Examples]:
-        del dl_manager  # nothing to download
+    def sources(self, manual_dir: Path, skips: SkipList) -> dict[str, list[Source]]:
+        del manual_dir, skips  # nothing is read
         config = self.builder_config
         counts = {"train": config.train, "validation": config.validation, "test": config.test}
-        return {split: self._generate_examples(split, count) for split, count in counts.items() if count}
+        return {split: [(split, index) for index in range(count)] for split, count in counts.items() if count}
 
-    def _generate_examples(self, split: str, count: int) -> Examples:
-        example = _clip_example if self.builder_config.frames else _still_example
-        for index in range(count):
-            key = f"{split}_{index:06d}"
-            yield key, example(self.builder_config, key, split, index)
+    def make(self) -> work.Make:
+        return functools.partial(_results, config=self.builder_config)
+
+    def stored(self, source: Source, result: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        return _key(*source), result
+
+
+def _key(split: str, index: int) -> str:
+    return f"{split}_{index:06d}"
+
+
+def _results(source: Source, *, config: SyntheticFacesConfig) -> Iterator[dict[str, Any]]:
+    yield (_clip_example if config.frames else _still_example)(config, _key(*source), *source)
 
 
 def _still_features(config: SyntheticFacesConfig) -> tfds.features.FeaturesDict:
