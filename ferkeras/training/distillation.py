@@ -75,6 +75,11 @@ class Teachers:
         said = [soften(model(images, training=False)["emotion"], temperature=temperature) for model in self._models]
         return ops.stop_gradient(sum(said) / len(said))
 
+    def row_loss(self, images: Any, outputs: Mapping[str, Any]) -> Any:
+        """(B,) float32: what is added to the student's loss for images (B, H, W, C) and its outputs."""
+        temperature = self.settings.temperature
+        return self.settings.weight * soft_loss(self(images), outputs["emotion"], temperature=temperature)
+
 
 class DistilledModel(keras.Model):
     """A functional model whose training loss has the soft one in it.
@@ -97,9 +102,7 @@ class DistilledModel(keras.Model):
         loss = super().compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         if not training:
             return loss
-        settings = self._teachers.settings
-        soft = soft_loss(self._teachers(x), y_pred["emotion"], temperature=settings.temperature)
-        return loss + settings.weight * ops.mean(soft)
+        return loss + ops.mean(self._teachers.row_loss(x, y_pred))
 
 
 def open_teachers(

@@ -1,5 +1,7 @@
 """Training from a recipe to a run folder, top to bottom."""
 
+import contextlib
+import dataclasses
 import json
 import sys
 import time
@@ -80,7 +82,9 @@ def run(
     from_chief = distribution.from_chief if distribution else lambda value: value
     recipe = Recipe.from_json(from_chief(recipe.to_json()))
     keras.utils.set_random_seed(recipe.seed)
-    data = open_examples(recipe, data_dir=data_dir, manual_dir=manual_dir)
+    # What is read is the batch of a whole step, whatever parts it is trained on in.
+    read = dataclasses.replace(recipe, batch_size=recipe.batch_size * recipe.accumulate, accumulate=1)
+    data = open_examples(read, data_dir=data_dir, manual_dir=manual_dir)
     images, steps = data.epoch_size * (recipe.data.clips.frames if recipe.data.clips else 1), data.steps_per_epoch
     data.size(recipe.data.validation)  # the split must exist
     epochs = recipe.epochs(steps_per_epoch=steps)
@@ -92,9 +96,10 @@ def run(
         init_from = workdir  # a checkpoint has what is trained; the frozen encoder is in `model.keras`
     model = _create(recipe, data, init_from=init_from, begin=cached or not resume)
     network = model.get_layer("temporal") if cached else model  # what is trained; shares its variables with `model`
-    teachers = open_teachers(
-        recipe.distill, workdir, preprocessing=data.preprocessing, classes=data.class_names, dtype=recipe.dtype
-    )
+    with distribution.scope() if distribution else contextlib.nullcontext():
+        teachers = open_teachers(
+            recipe.distill, workdir, preprocessing=data.preprocessing, classes=data.class_names, dtype=recipe.dtype
+        )
     counts = data.class_counts(recipe.data.train)
     trainee = Trainee(
         network,
@@ -122,7 +127,7 @@ def run(
             save_checkpoint(checkpoint, variables=trainee.variables, state=state)
 
     if cached:
-        data = CachedClips(data.builders, recipe, encoder=model.get_layer("encoder"))
+        data = CachedClips(data.builders, read, encoder=model.get_layer("encoder"))
 
     for epoch in range(len(progress.history), epochs):
         if progress.stopping.stop or (on_epoch and progress.history and on_epoch(progress.history[-1])):

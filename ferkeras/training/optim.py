@@ -65,7 +65,8 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
 def make_optimizer(recipe: Recipe, *, steps_per_epoch: int, fused: bool) -> keras.optimizers.Optimizer:
     """The recipe's optimiser with its schedule, clipping and weight average.
 
-    Weight decay leaves out biases and the scales and shifts of normalisation, as is customary.
+    Weight decay leaves out biases and the scales and shifts of normalisation, as is customary. In mixed_float16 the
+    loss is scaled (`ferkeras.training.precision`); a step that is left out for it is no step of the schedule.
 
     Args:
         steps_per_epoch: Optimiser steps in an epoch.
@@ -85,7 +86,7 @@ def make_optimizer(recipe: Recipe, *, steps_per_epoch: int, fused: bool) -> kera
     optimizer = _plain_optimizer(settings, rate, common, fused=fused)
     if settings.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    return keras.optimizers.LossScaleOptimizer(optimizer) if recipe.dtype == "mixed_float16" else optimizer
 
 
 def _plain_optimizer(

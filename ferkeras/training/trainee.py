@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -11,8 +11,10 @@ from keras import ops
 
 from ferkeras.errors import InputError
 from ferkeras.recipe import Recipe
+from ferkeras.training.compiled import check_compilable, xla_errors
 from ferkeras.training.distillation import DistilledModel, Teachers
 from ferkeras.training.optim import make_optimizer
+from ferkeras.training.precision import StopOnLostScale
 from ferkeras.training.task import make_task
 from ferkeras.training.twin import can_fuse, make_twin
 
@@ -30,8 +32,12 @@ class Trainee:
         class_counts: Examples per class in the training split; empty without classes.
         fused: Use the faster CPU layers; by default wherever they apply.
         teachers: Whose soft labels are learned too; see `ferkeras.training.distillation.open_teachers`.
-        distribution: The devices that train together; None for one. `InputError` with teachers, which know but one.
+        distribution: The devices that train together, in whose scope the teachers were made; None for one.
         requested: Whether training is to stop after the step it is in.
+
+    Raises:
+        InputError: for gradient accumulation with another Keras backend than TensorFlow, and for layers that XLA is
+            asked for and cannot compile.
     """
 
     def __init__(
@@ -67,21 +73,39 @@ class Trainee:
             )
             self.optimizer.build(self.twin.trainable_variables)
         self._replicas = None
+        compiled = {"auto": "auto", "on": True, "off": False}[recipe.jit]
+        if compiled is True:
+            check_compilable(self.twin)
         if distribution is None:
             # jit_compile="auto" never compiles on a CPU, where XLA is slower, and does on an accelerator.
-            self.twin.compile(self.optimizer, self.task.losses, loss_weights=loss_weights, metrics=self.task.metrics)
+            self.twin.compile(
+                self.optimizer,
+                self.task.losses,
+                loss_weights=loss_weights,
+                metrics=self.task.metrics,
+                jit_compile=compiled,
+            )
+        if distribution is None and recipe.accumulate == 1:
             return
-        if teachers:
-            raise InputError("Distillation trains on one device", action="Set distribute.strategy=one_device.")
+        if keras.backend.backend() != "tensorflow":
+            raise InputError(
+                "Gradient accumulation needs the TensorFlow backend of Keras",
+                received=keras.backend.backend(),
+                action="Set KERAS_BACKEND=tensorflow, or accumulate=1.",
+            )
         from ferkeras.training.replicas import Replicas
 
         self._replicas = Replicas(
-            distribution,
             self.twin,
             self.optimizer,
-            loss=self._loss,
+            distribution=distribution,
+            losses=self.task.losses,
+            loss_weights=loss_weights,
             metrics=self.task.metrics,
-            synchronized=recipe.distribute.synchronized_batch_norm,
+            row_loss=teachers.row_loss if teachers else None,
+            micro_batch=recipe.batch_size if recipe.accumulate > 1 else None,
+            compiled=compiled is True,
+            synchronized=_synchronized(recipe, distribution),
         )
 
     @property
@@ -115,7 +139,8 @@ class Trainee:
     def train(self, batches: Any, *, callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, float]:
         """One pass over `batches`, after which `model` has the weights to validate and save.
 
-        The pass ends early, and `steps_done` says where, if training is to stop; the next one goes on from there.
+        A batch is that of a whole step: with gradient accumulation it has `batch_size * accumulate` examples. The pass
+        ends early, and `steps_done` says where, if training is to stop; the next one goes on from there.
 
         Returns:
             `loss` and, of emotion, `accuracy`: running means over the epoch, on augmented images and changing weights.
@@ -123,14 +148,16 @@ class Trainee:
         epoch = _Epoch(self._part, self._metrics_variables, self._requested)
         batches = self.task.batches(batches.skip(epoch.steps) if epoch.steps else batches)
         raw = _RawWeights()
-        called = [epoch, *callbacks, raw]
-        if self._replicas is None:
-            history = self.twin.fit(batches, verbose=0, shuffle=False, callbacks=called).history
-            logs = {name: values[-1] for name, values in history.items()}
-        else:
-            logs = self._replicas.epoch(batches, callbacks=called, requested=self._requested)
-            with self._scope():
-                self.optimizer.finalize_variable_values(self.twin.trainable_variables)
+        scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+        called = [epoch, *callbacks, *([StopOnLostScale(self.optimizer)] if scaled else []), raw]
+        with xla_errors():
+            if self._replicas is None:
+                history = self.twin.fit(batches, verbose=0, shuffle=False, callbacks=called).history
+                logs = {name: values[-1] for name, values in history.items()}
+            else:
+                logs = self._replicas.epoch(batches, callbacks=called, requested=self._requested)
+                with self._scope():
+                    self.optimizer.finalize_variable_values(self.twin.trainable_variables)
         # Where the recipe averages weights, Keras has just written the average into the twin: take it, then
         # put back the weights that training goes on with.
         self.model.set_weights(self.twin.get_weights())
@@ -142,13 +169,6 @@ class Trainee:
 
     def _metrics_variables(self) -> list[keras.Variable]:
         return self._replicas.metrics_variables if self._replicas else self.twin.metrics_variables
-
-    def _loss(self, labels: Mapping[str, Any], logits: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
-        """The weighted sum over the heads, as Keras computes it from what a model is compiled with."""
-        return sum(
-            self.task.loss_weights[head] * loss(labels[head], logits[head], sample_weight=weights.get(head))
-            for head, loss in self.task.losses.items()
-        )
 
 
 def _synchronized(recipe: Recipe, distribution: "Distribution | None") -> bool:
@@ -188,14 +208,22 @@ class _Epoch(keras.callbacks.Callback):
         """What a checkpoint needs of the epoch, JSON-serialisable."""
         return {"steps": self.steps, "sums": [float(ops.convert_to_numpy(v.value)) for v in self._variables()]}
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if len(self._variables()) == len(self._sums):  # in its very first step `fit` has not made all of them
+            self._take_up()
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.steps += 1
         if self._requested():
             self.model.stop_training = True
-        if self._sums:  # only now have all metrics their variables; these are totals and counts
-            for variable, value in zip(self._variables(), self._sums, strict=True):
-                variable.assign_add(value)
-            self._sums = []
+        self._take_up()
+
+    def _take_up(self) -> None:
+        """Adds the totals and counts of the steps before; where other devices go on, those of single heads may differ,
+        which come last."""
+        for variable, value in zip(self._variables(), self._sums, strict=False):
+            variable.assign_add(value)
+        self._sums = []
 
 
 class _RawWeights(keras.callbacks.Callback):
