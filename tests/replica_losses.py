@@ -1,8 +1,11 @@
-"""Trains small networks for 20 steps on the devices that the command line names and prints JSON: `python -m
-tests.replica_losses one_device|mirrored|multi_worker`. Of several processes the chief prints."""
+"""Trains small networks on the devices that the command line names and prints JSON: `python -m tests.replica_losses
+one_device|mirrored|multi_worker FOLDER DATA_DIR`. Of several processes the chief prints."""
 
 import json
+import os
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +13,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from ferkeras.data import sources
 from ferkeras.inference import keras_runner
-from ferkeras.recipe import AffectTerms, Data, Distribute, Loss, Model, Optimizer, Recipe
+from ferkeras.recipe import AffectTerms, Data, Distribute, Loss, Model, Optimizer, Recipe, Schedule
 from ferkeras.recipe_data import ClipWindows
+from ferkeras.runs import RunFolder
+from ferkeras.training import loop
 from ferkeras.training.checkpoint import load_checkpoint, save_checkpoint
 from ferkeras.training.cluster import task
 from ferkeras.training.distribute import Distribution, open_distribution
+from ferkeras.training.preemption import PreemptedError, Preemption
 from ferkeras.training.replicas import replica_runner
+from ferkeras.training.stopping import StopOnNaN
 from ferkeras.training.trainee import Trainee
 
 SIDE, STEPS = 6, 10
@@ -104,8 +112,45 @@ def train(distribution: Distribution | None, strategy: str, *, affect: bool, nor
     return {"logs": logs, "done": done, "logits": [logits[head].tolist() for head in heads]}
 
 
+class ToldToStop(StopOnNaN):
+    """In the fourth epoch the last worker is slow for longer than heartbeats may fail to come, then told to stop."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_train_batch_end(batch, logs)
+        index, workers = task()
+        if self._epoch == 3 and batch == 1 and index == workers - 1:
+            time.sleep(15.0 if workers > 1 else 0.0)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def history(distribution: Distribution | None, strategy: str, folder: Path, data_dir: Path) -> list[dict[str, Any]]:
+    """Rows of a whole run: stopped in mid-epoch, resumed, slowed down on plateaus, at last stopped early."""
+    settings = Recipe(
+        "whole",
+        Model("xception_dense", {"backbone": "small_cnn", "width": 0.125}),
+        Data("tiny_faces", image_size=(32, 32)),
+        loss=Loss(label_smoothing=0.4),
+        optimizer=Optimizer("nesterov", 0.02, clip_norm=0.5, ema=0.5),
+        schedule=Schedule("plateau", factor=0.3, patience=1),
+        duration="30ep",
+        batch_size=16,
+        patience=2,
+        distribute=Distribute(strategy, 2, synchronized_batch_norm=True),  # type: ignore[arg-type]
+    )
+    sources.DATASETS["tiny_faces"] = "tests.tiny_faces"
+    loop.open_distribution = lambda settings: distribution  # one process opens one
+    loop.StopOnNaN = ToldToStop  # type: ignore[misc]
+    try:
+        with Preemption() as told:
+            loop.run(settings, folder, data_dir=data_dir, preemption=told)
+    except PreemptedError:
+        loop.StopOnNaN = StopOnNaN  # type: ignore[misc]
+    loop.run(settings, folder, data_dir=data_dir, resume=True)
+    return RunFolder(folder).history() if task()[0] == 0 else []
+
+
 if __name__ == "__main__":
-    kind, folder = sys.argv[1], Path(sys.argv[2])
+    kind, folder, data_dir = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     opened = open_distribution(Distribute(kind, 2))  # type: ignore[arg-type]
     cases = {"plain": (False, False), "normalised": (False, True), "affect": (True, False)}
     part = folder / f"{kind}{task()[0]}.npz"
@@ -113,5 +158,6 @@ if __name__ == "__main__":
         name: train(opened, kind, affect=affect, normalised=normalised, part=part)
         for name, (affect, normalised) in cases.items()
     }
+    results["history"] = history(opened, kind, folder / "run", data_dir)
     if task()[0] == 0:
         print(json.dumps(results))

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ferkeras.cli.command import run_command
 from ferkeras.errors import InputError
 from ferkeras.recipe import Distribute, Recipe, override, resolve
 from ferkeras.training import cluster
@@ -23,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
-def losses(kind: str, folder: Path, *, workers: int = 1) -> dict[str, Any]:
+def losses(kind: str, folder: Path, data_dir: Path, *, workers: int = 1) -> dict[str, Any]:
     """What `tests.replica_losses` prints."""
-    words = [sys.executable, "-m", "tests.replica_losses", kind, str(folder)]
+    words = [sys.executable, "-m", "tests.replica_losses", kind, str(folder), str(data_dir)]
     if workers > 1:
         code = "import sys; from ferkeras.training.cluster import launch; "
         words = [sys.executable, "-c", f"{code}sys.exit(launch({words!r}, workers={workers}))"]
@@ -35,22 +36,38 @@ def losses(kind: str, folder: Path, *, workers: int = 1) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return losses("one_device", tmp_path_factory.mktemp("alone"))
+def alone(tiny_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return losses("one_device", tmp_path_factory.mktemp("alone"), tiny_data_dir)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "workers"), [("mirrored", 1), ("multi_worker", 2)])
-def test_replicas_reach_what_one_device_reaches(kind: str, workers: int, alone: dict[str, Any], tmp_path: Path) -> None:
-    """With odd and too small batches, clipping, EMA, a stop in mid-epoch and the resume after it."""
-    together = losses(kind, tmp_path, workers=workers)
-    assert set(together) == {"plain", "normalised", "affect"}
+def test_replicas_reach_what_one_device_reaches(
+    kind: str, workers: int, alone: dict[str, Any], tiny_data_dir: Path, tmp_path: Path
+) -> None:
+    """With odd and too small batches, clipping, EMA, a stop in mid-epoch and the resume after it; a whole run with a
+    plateau and early stopping too."""
+    together = losses(kind, tmp_path, tiny_data_dir, workers=workers)
+    assert set(together) == {"plain", "normalised", "affect", "history"}
+    _same_history(together.pop("history"), alone["history"])
     for name, found in together.items():
         assert (alone[name]["done"], found["done"]) == (3, 3)
         for ours, theirs in zip(found["logs"], alone[name]["logs"], strict=True):
             assert ours == pytest.approx(theirs, abs=1e-4), name
         np.testing.assert_allclose(found["logits"], alone[name]["logits"], atol=1e-3, err_msg=name)
         assert found["logs"][0]["loss"] != found["logs"][1]["loss"]
+
+
+def _same_history(ours: list[dict[str, str]], theirs: list[dict[str, str]]) -> None:
+    """The same epochs at the same rates with the same losses; the run must have slowed down and stopped early."""
+    rates = [float(row["learning_rate"]) for row in theirs]
+    assert len(set(rates)) > 2
+    assert 5 < len(theirs) < 30
+    for mine, other in zip(ours, theirs, strict=True):
+        for name in ("epoch", "learning_rate"):
+            assert mine[name] == other[name]
+        for name in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            assert float(mine[name]) == pytest.approx(float(other[name]), abs=1e-3), name
 
 
 def command(*words: object, data_dir: Path, output: Path) -> list[str]:
@@ -91,36 +108,51 @@ def _variable(process: int, name: str) -> str:
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="finds the workers in /proc")
 def test_two_workers_stop_when_told_and_report_one_that_is_gone(tiny_data_dir: Path, tmp_path: Path) -> None:
     def start(*words: object) -> "subprocess.Popen[str]":
-        told = command(*words, data_dir=tiny_data_dir, output=tmp_path)
+        told = command("--local-workers", 2, *words, data_dir=tiny_data_dir, output=tmp_path)
         return subprocess.Popen(
             told, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, cwd=ROOT, env=ENVIRONMENT
         )
 
-    first = start("--local-workers", 2)
+    first = start()
     until_epoch(tmp_path, 1, first)
     os.kill(workers_of(first)[1], signal.SIGTERM)  # one of them is enough
     said = first.communicate(timeout=300)[1]
     assert first.returncode == 0, said[-3000:]
     assert "ferkeras: Stopped after step" in said
-    done = len(rows(tmp_path))
 
-    second = start("--local-workers", 2, "--resume")
-    until_epoch(tmp_path, done + 1, second)
+    second = start("--resume", "--elastic")
+    until_epoch(tmp_path, len(rows(tmp_path)) + 1, second)
     os.kill(workers_of(second)[1], signal.SIGKILL)
-    begin = time.monotonic()
-    said = second.communicate(timeout=300)[1]
-    assert time.monotonic() - begin < 60
-    assert second.returncode == 1
+    said = said_until("training goes on with 1", second)
     assert "ferkeras: Worker 1 does not answer any more" in said
+    assert "ferkeras: Worker 1 of 2 is lost" in said
     assert "Traceback" not in said
-    done = len(rows(tmp_path))
+    until_epoch(tmp_path, len(rows(tmp_path)) + 1, second)
+    second.send_signal(signal.SIGTERM)
+    assert "ferkeras: Stopped after step" in second.communicate(timeout=300)[1]
+    assert second.returncode == 0
 
-    last = start("--strategy", "one_device", "--resume")
-    until_epoch(tmp_path, done + 1, last)
-    last.send_signal(signal.SIGTERM)
-    assert "ferkeras: Stopped after step" in last.communicate(timeout=300)[1]
-    assert last.returncode == 0
+    last = start("--resume")
+    until_epoch(tmp_path, len(rows(tmp_path)) + 1, last)
+    os.kill(workers_of(last)[0], signal.SIGSTOP)  # the chief hangs
+    begin = time.monotonic()
+    said = last.communicate(timeout=300)[1]
+    assert time.monotonic() - begin < 60
+    assert last.returncode == 1
+    assert "ferkeras: Another worker does not answer any more" in said
+    assert "ferkeras: Worker 0 of 2 is lost." in said
+    assert "Traceback" not in said
     assert [row["epoch"] for row in rows(tmp_path)] == [str(n + 1) for n in range(len(rows(tmp_path)))]
+
+
+def said_until(words: str, process: "subprocess.Popen[str]") -> str:
+    """What `process` has written to standard error up to a line with `words`."""
+    said = ""
+    for line in process.stderr or ():
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(said[-3000:])
 
 
 def test_a_run_stopped_in_mid_epoch_ends_like_an_uninterrupted_one(
@@ -200,6 +232,45 @@ def test_the_launcher_tells_the_workers_apart_and_how_they_ended(tmp_path: Path)
     assert cluster.launch([*words, "0"], workers=2) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"0_2", "1_2"}
     assert cluster.launch([*words, "3"], workers=2) == 3
+
+
+def test_the_launcher_goes_on_with_the_workers_that_are_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of four is killed and another hangs; the two that are left end well."""
+    monkeypatch.setattr(cluster, "GRACE_SECONDS", 1.0)
+    code = (
+        "import os, signal, sys, time; from ferkeras.training.cluster import task; index, count = task(); "
+        "index == 1 and os.kill(os.getpid(), signal.SIGKILL); index == 2 and time.sleep(600); sys.exit(1)"
+    )
+    written = f"open(os.path.join({str(tmp_path)!r}, f'{{index}}_{{count}}'), 'w').close()"
+    after = f"import os; from ferkeras.training.cluster import task; index, count = task(); {written}"
+    asked: list[int] = []
+
+    def again(left: int) -> list[str]:
+        asked.append(left)
+        return [sys.executable, "-c", after]
+
+    first = [sys.executable, "-c", code]
+    assert cluster.launch(first, workers=4, elastic=again) == 0
+    assert asked == [2]
+    assert {path.name for path in tmp_path.iterdir()} == {"0_2", "1_2"}
+    assert "Worker 1, 2 of 4 is lost; training goes on with 2." in capfd.readouterr().err
+    assert cluster.launch(first, workers=4) == 1
+    assert "Worker 1, 2 of 4 is lost." in capfd.readouterr().err
+
+
+def test_a_mistake_is_no_lost_worker() -> None:
+    def again(left: int) -> list[str]:
+        raise RuntimeError(f"started anew with {left}")
+
+    assert cluster.launch([sys.executable, "-c", "import sys; sys.exit(2)"], workers=2, elastic=again) == 2
+
+
+def test_elastic_is_for_the_launcher(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command("train", ["quickstart", "--elastic", "--output", str(tmp_path)]) == 2
+    assert "--local-workers" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_recipe_names_its_devices(tiny_recipe: Recipe) -> None:

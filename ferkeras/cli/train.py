@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--workers", metavar="HOST:PORT,...", help="the processes that train together, the chief first")
     group.add_argument("--worker-index", type=int, metavar="N", help="which of them this is (default: SLURM_PROCID)")
     group.add_argument("--local-workers", type=int, metavar="N", help="start N processes on this machine")
+    group.add_argument(
+        "--elastic", action="store_true", help="when one of these is lost, go on with those that are left"
+    )
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard event files")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved recipe and write nothing")
 
@@ -83,8 +86,10 @@ def run(args: argparse.Namespace) -> None:
     if RunFolder(workdir).is_finished():
         print(f"ferkeras: {workdir} is finished already.", file=sys.stderr)
         return
+    if args.elastic and args.local_workers is None:
+        raise InputError("--elastic starts processes anew, which only --local-workers has", action="Add it.")
     if args.local_workers is not None:
-        _launch(args.local_workers)
+        _launch(args.local_workers, workdir, elastic=args.elastic)
     with run_lock(workdir) if chief else contextlib.nullcontext():
         if recipe.aggregation is not None:
             _aggregate(recipe.aggregation, recipe, workdir, args)
@@ -125,13 +130,21 @@ def _train(recipe: Recipe, workdir: Path, args: argparse.Namespace, *, chief: bo
         raise
 
 
-def _launch(workers: int) -> None:
+def _launch(workers: int, workdir: Path, *, elastic: bool) -> None:
     """Runs this very command as `workers` processes, and ends as they do."""
     if workers < 1:
         raise InputError("--local-workers must be at least 1", received=workers)
     if workers == 1 or task()[1] > 1:  # this is one of them
         return
-    sys.exit(launch([sys.executable, *sys.orig_argv[1:]], workers=workers))
+    command = [sys.executable, *sys.orig_argv[1:]]
+
+    def again(left: int) -> list[str]:
+        """The command with which so many go on; the last of two values of an option counts."""
+        resume = ["--resume"] if (workdir / "recipe.json").exists() else []
+        alone = ["--strategy", "auto"] if left == 1 else []
+        return [*command, "--local-workers", str(left), *alone, *resume]
+
+    sys.exit(launch(command, workers=workers, elastic=again if elastic else None))
 
 
 def _aggregate(how: Aggregation, recipe: Recipe, workdir: Path, args: argparse.Namespace) -> None:

@@ -9,14 +9,17 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ferkeras.errors import InputError
 
-#: Seconds that the other workers get to end by themselves once one of them has failed.
-GRACE_SECONDS = 90.0
+#: Seconds that the other workers get to end by themselves once one of them has failed. They notice within about ten,
+#: and a worker that hangs, which never ends, is to be told of within a minute.
+GRACE_SECONDS = 40.0
 _VARIABLE = "TF_CONFIG"
 
 
@@ -66,48 +69,96 @@ def task(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
         raise InputError("TF_CONFIG cannot be read", received=text) from error
 
 
-def launch(command: Sequence[str], *, workers: int) -> int:
+def launch(command: Sequence[str], *, workers: int, elastic: Callable[[int], Sequence[str]] | None = None) -> int:
     """Runs `command` as `workers` processes that train together over the loopback interface, and waits for them.
 
-    SIGTERM and Ctrl-C are passed on. Once a worker has failed the others get `GRACE_SECONDS` to notice.
+    SIGTERM and Ctrl-C are passed on. Once a worker has failed the others get `GRACE_SECONDS` to notice; one that has
+    not ended by then hangs, and is killed.
+
+    Args:
+        command: What each worker runs.
+        workers: How many.
+        elastic: Given, training goes on with the workers that are left when some are lost: a signal ended them, or they
+            hung. It is called with their number and returns the words of the next command. Mistakes that a
+            worker reports by its exit code are no loss, as the next ones would make them too.
 
     Returns:
         The exit code of the first worker that failed, 0 where none did.
     """
-    addresses = _free_addresses(workers)
+    while True:
+        ended = _run(command, workers=workers)
+        left = workers - len(ended.lost)
+        who = f"Worker {', '.join(map(str, ended.lost))} of {workers} is lost"
+        if not ended.lost or ended.stopped:
+            return ended.code
+        if elastic is None or not left:
+            print(f"ferkeras: {who}.", file=sys.stderr, flush=True)
+            return ended.code
+        print(f"ferkeras: {who}; training goes on with {left}.", file=sys.stderr, flush=True)
+        command, workers = elastic(left), left
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How the processes of a cluster ended.
+
+    Attributes:
+        code: As `launch` returns it.
+        lost: Indices of those that a signal ended or that had to be killed.
+        stopped: Whether the launcher was told to stop.
+    """
+
+    code: int
+    lost: Sequence[int]
+    stopped: bool
+
+
+def _run(command: Sequence[str], *, workers: int) -> _Ended:
+    addresses = free_addresses(workers)
     environments = [{**os.environ, _VARIABLE: cluster_config(addresses, index)} for index in range(workers)]
     processes = [subprocess.Popen(list(command), env=environment) for environment in environments]
+    stopped = False
 
     def pass_on(number: int, _frame: object) -> None:
+        nonlocal stopped
+        stopped = True
         for process in processes:
             if process.poll() is None:
                 process.send_signal(number)
 
     before = signal.signal(signal.SIGTERM, pass_on)
     try:
-        return _wait(processes)
+        code, lost = _wait(processes)
     except KeyboardInterrupt:
-        return _wait(processes)  # the terminal has told them too
+        stopped = True
+        code, lost = _wait(processes)  # the terminal has told them too
     finally:
         signal.signal(signal.SIGTERM, before)
         for process in processes:
             if process.poll() is None:
                 process.kill()
+                process.wait()
+    return _Ended(code, lost, stopped)
 
 
-def _wait(processes: Sequence["subprocess.Popen[bytes]"]) -> int:
-    failed, deadline = 0, float("inf")
-    while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
-        codes = [code for code in (process.poll() for process in processes) if code]
-        if codes and not failed:
-            failed, deadline = codes[0], time.monotonic() + GRACE_SECONDS
+def _wait(processes: Sequence["subprocess.Popen[bytes]"]) -> tuple[int, list[int]]:
+    """The exit code, and which of the processes were lost."""
+    codes: dict[int, int] = {}  # in the order in which they ended
+    deadline = float("inf")
+    while len(codes) < len(processes) and time.monotonic() < deadline:
+        for index, process in enumerate(processes):
+            if index not in codes and process.poll() is not None:
+                codes[index] = process.returncode
+                if process.returncode:
+                    deadline = min(deadline, time.monotonic() + GRACE_SECONDS)
         time.sleep(0.1)
-    failed = failed or next((process.returncode for process in processes if process.returncode), 0)
-    return failed if failed >= 0 else 1  # a signal ended it
+    failed = [code for code in codes.values() if code]
+    lost = [index for index in range(len(processes)) if codes.get(index, -1) < 0]
+    return (failed[0] if failed and failed[0] > 0 else 1 if failed else 0), lost
 
 
-def _free_addresses(count: int) -> list[str]:
-    """Ports that are free now; they are held open together so that they differ."""
+def free_addresses(count: int) -> list[str]:
+    """Ports of this machine that are free now, as host:port; they are held open together so that they differ."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for opened in sockets:

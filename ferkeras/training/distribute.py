@@ -19,9 +19,10 @@ from ferkeras.errors import InputError
 from ferkeras.recipe import Distribute
 from ferkeras.training.cluster import task
 
-#: Seconds after which a collective operation that another worker does not join counts as failed. A worker that is gone
-#: is found earlier, by TensorFlow's heartbeats, after about ten seconds; this is for one that hangs, and must be longer
-#: than workers may differ: one still builds its graph, the chief still writes a checkpoint.
+#: Seconds after which a collective operation that another worker does not join counts as failed. A process that is gone
+#: or stopped is found after about ten seconds, by the heartbeats of TensorFlow's coordination service, which come from
+#: a thread of their own. This is for one that lives and does not come, and must be longer than workers may differ:
+#: one still builds its graph, the chief still writes a checkpoint.
 TIMEOUT_SECONDS = 600.0
 _LOST = (
     *(tf.errors.UnavailableError, tf.errors.DeadlineExceededError, tf.errors.AbortedError, tf.errors.CancelledError),
