@@ -83,12 +83,19 @@ def prepare(
             f"{dataset} cannot be downloaded by itself and is not in {data_dir or default_data_dir()}",
             action="Name the folder with the official files by --manual-dir.",
         )
-    lock = Path(data_dir or default_data_dir()) / f".{made.info.full_name.replace('/', '-')}.lock"
-    with locked(lock, what=f"Another process prepares {dataset}", action="Wait until it ends."):
+    with data_lock(made):
         if (root / "dataset_info.json").exists():  # another process has prepared it in between
             return builder(dataset, data_dir=data_dir, settings=settings)
         _build(made, dataset, root, source=source, manual_dir=manual_dir, workers=workers, beam=beam)
     return made
+
+
+def data_lock(made: "tfds.core.DatasetBuilder") -> contextlib.AbstractContextManager[None]:
+    """Holds the data set of `made` for the block; `InputError` if another process does."""
+    name = made.info.full_name
+    data_dir = Path(made.data_dir).parents[name.count("/")]
+    lock = data_dir / f".{name.replace('/', '-')}.lock"
+    return locked(lock, what=f"Another process prepares {name.rpartition('/')[0]}", action="Wait until it ends.")
 
 
 def _build(

@@ -8,9 +8,10 @@ from PIL import Image
 
 from ferkeras.data.columns import ordered
 from ferkeras.data.contact_sheet import data_set_rows, write_contact_sheet
+from ferkeras.data.preparation import data_lock
 from ferkeras.data.report import Item, Report, make_report
 from ferkeras.errors import InputError
-from ferkeras.files import staged, write_atomically
+from ferkeras.files import remove_unfinished, staged, write_atomically
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -27,9 +28,11 @@ def report(made: "tfds.core.DatasetBuilder") -> Report:
             return Report.from_json(path.read_text())
         except InputError:
             pass  # written by another version
-    splits = {split: _items(made, split) for split in made.info.splits}
-    made_report = make_report(splits, class_names=class_names(made), skipped=_skipped(made))
-    write_atomically(path, made_report.to_json())
+    with data_lock(made):
+        remove_unfinished(path.parent)
+        splits = {split: _items(made, split) for split in made.info.splits}
+        made_report = make_report(splits, class_names=class_names(made), skipped=_skipped(made))
+        write_atomically(path, made_report.to_json())
     return made_report
 
 
@@ -37,8 +40,11 @@ def contact_sheet(made: "tfds.core.DatasetBuilder") -> Path:
     """The path of a picture with some examples of each class; made once."""
     path = Path(made.data_dir) / SHEET_FILE
     if not path.exists():
-        splits = {split: _items(made, split) for split in made.info.splits}
-        write_contact_sheet(data_set_rows(splits, class_names=class_names(made), report=report(made)), path)
+        told = report(made)
+        with data_lock(made):
+            remove_unfinished(path.parent)
+            splits = {split: _items(made, split) for split in made.info.splits}
+            write_contact_sheet(data_set_rows(splits, class_names=class_names(made), report=told), path)
     return path
 
 
