@@ -1,5 +1,6 @@
 """The model card of a run folder (Mitchell et al., 2019): purpose, data, results per class, limits."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -18,6 +19,9 @@ DATA_TERMS: dict[str, str] = {
     ),
 }
 
+#: What `ferkeras ship` says of a run that is passed on.
+SHIPPING_FILE = "shipping.json"
+
 #: What every card says.
 LIMITS = """\
 * A face's expression is not the person's feeling. The output names what observers would call the picture.
@@ -29,8 +33,8 @@ LIMITS = """\
 
 
 def write_model_card(folder: RunFolder, report: Mapping[str, Any]) -> None:
-    """Writes `README.md` of the run from its recipe, environment and `report`, and from `calibration.json` and
-    `robustness.json` where they are there and of this very network."""
+    """Writes `README.md` of the run from its recipe, environment and `report`, and from `calibration.json`,
+    `robustness.json` and `shipping.json` where they are there and of this very network."""
     recipe, environment = folder.recipe(), folder.environment()
     preprocessing = folder.preprocessing()
     name = recipe.data.dataset.partition("/")[0]
@@ -76,7 +80,7 @@ Input: {shown},
 
 {report["dataset"]}, split `{report["split"]}`, {count}, test-time augmentation {report["tta"]}:
 {_emotion_results(report) if of_emotion else _affect_results(report)}
-{_calibration(folder)}{_artifacts(report)}{_robustness(folder)}
+{_calibration(folder)}{_artifacts(report)}{_robustness(folder)}{shipping_note(folder)}
 The epoch was chosen on `{recipe.data.validation}`. All numbers: `metrics.json`.
 
 ## Limits
@@ -156,6 +160,29 @@ mean over {len(told["corruptions"])} corruptions, 95 % interval {low:.4f} to {hi
 | corruption | mean | severity 1 | 2 | 3 | 4 | 5 |
 |---|---|---|---|---|---|---|
 {table}
+"""
+
+
+def shipping_note(folder: RunFolder) -> str:
+    """That the weights are stored in float16 and what that changed; empty for a run whose weights are not."""
+    path = folder.path / SHIPPING_FILE
+    told = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if told is None or told["weights"] != "float16" or told["model"] != model_hash(folder):
+        return ""
+    before, after = (told["bytes"][when] / 1e6 for when in ("before", "after"))
+    changed = "What that changes was not measured."
+    if measured := told["measured"]:
+        changed = (
+            f"On `{measured['dataset']}`, split `{measured['split']}`, {measured['n']} examples:\n"
+            f"{measured['score'].replace('_', ' ')} {measured['before']:.4f} before and {measured['after']:.4f} after, "
+            f"the same label for {measured['same_label']:.4f} of them."
+        )
+    metrics = folder.path / "metrics.json"
+    if metrics.is_file() and hashlib.sha256(metrics.read_bytes()).hexdigest() == told["metrics"]:
+        changed += " All other numbers\nof this card were measured before."
+    return f"""
+The kernels are stored in float16 and loaded as float32: {after:.2f} MB in the place of {before:.2f}.
+{changed}
 """
 
 

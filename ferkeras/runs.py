@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "opencv-python-headless")
 
+#: Trained runs that stand in where a user names none, the most accurate first.
+DEFAULT_RUNS = ("fer_vgg_fer2013", "emonext_tiny_fer2013", "fer_mobile_fer2013", "vgg11_lstm_attention_fer2013")
+
 #: What a single output stands for that is a number on the scale of [-1, 1].
 NUMBER = "number"
 
@@ -43,11 +46,18 @@ class RunFolder:
         for candidate in (Path(name), root / name):
             if (candidate / "recipe.json").is_file():
                 return RunFolder(candidate)
-        present = sorted(p.parent.name for p in root.glob("*/recipe.json"))
+        raise InputError("There is no run of this name", received=str(name), action=_runs_in(root))
+
+    @staticmethod
+    def default(*, root: Path = Path("saved_models")) -> "RunFolder":
+        """The first of `DEFAULT_RUNS` under `root` that is finished; raises `InputError` if there is none."""
+        for name in DEFAULT_RUNS:
+            folder = RunFolder(root / name)
+            if folder.is_finished() and (folder.path / "recipe.json").is_file():
+                return folder
         raise InputError(
-            "There is no run of this name",
-            received=str(name),
-            action=f"Runs in {root}: {', '.join(present) if present else 'none; train one with train.py'}.",
+            f"No run is named, and none of those that stand in for it is there: {', '.join(DEFAULT_RUNS)}",
+            action=f"Name a run as the first word, or their folder by --runs. {_runs_in(root)}",
         )
 
     def is_finished(self) -> bool:
@@ -136,6 +146,11 @@ class RunFolder:
             raise InputError(
                 "The run folder lacks a file", received=str(self.path / name), action="Train the run again."
             ) from error
+
+
+def _runs_in(root: Path) -> str:
+    present = sorted(p.parent.name for p in root.glob("*/recipe.json"))
+    return f"Runs in {root}: {', '.join(present) if present else 'none; train one with train.py'}."
 
 
 def environment(*, seed: int, fingerprint: Mapping[str, Any]) -> dict[str, Any]:

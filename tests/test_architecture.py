@@ -16,9 +16,9 @@ LEVELS: list[set[str]] = [
     {"layers", "losses", "metrics", "plots", "recipes"}
     | {"valence_arousal", "affect_losses", "affect_metrics", "affect_report", "affect_plots"},
     {"models", "data", "faces", "pictures", "rows", "video", "corruptions"},
-    {"runs", "modelcard", "calibration"},
+    {"runs", "modelcard", "calibration", "half_weights"},
     {"aggregation", "training", "evaluation", "inference", "robustness", "stn_sheet"},
-    {"export", "serving", "web", "cleaning", "comparison", "crossvalidation", "tuning"}
+    {"export", "serving", "web", "cleaning", "comparison", "crossvalidation", "tuning", "shipping"}
     | {"benchmark", "benchmark_artifacts", "artifacts", "prediction", "annotation", "explain"},
     {"app"},
     {"cli"},

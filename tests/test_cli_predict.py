@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from ferkeras.cli import predict
 from ferkeras.labels import EMOTIONS
 from ferkeras.prediction import camera
 from ferkeras.rows import columns
-from ferkeras.runs import RunFolder
+from ferkeras.runs import DEFAULT_RUNS, RunFolder
 from ferkeras.video import Frame, open_video
 from tests.commands import Command, assert_one_line, call, picture
 from tests.make_video import numbered, write_video
@@ -240,3 +241,78 @@ def test_no_camera_is_one_line(run: RunFolder, command: Command, tmp_path: Path)
     code, _, err = command(run.path, "--webcam", "77", *CROPS, "--output", tmp_path / "rows.csv")
     assert code == 2
     assert "camera" in err
+
+
+@pytest.fixture
+def shelf(run: RunFolder, tmp_path: Path) -> Path:
+    """A folder of runs with two that may stand in, the better one unfinished, and one without its recipe."""
+    for name in (*DEFAULT_RUNS[-2:], "mine"):
+        shutil.copytree(run.path, tmp_path / "shelf" / name)
+    (tmp_path / "shelf" / DEFAULT_RUNS[-1] / "README.md").touch()
+    (tmp_path / "shelf" / "mine" / "recipe.json").unlink()
+    return tmp_path / "shelf"
+
+
+@pytest.mark.parametrize(
+    ("words", "read"),
+    [
+        (["predict", "one.png"], "would read the picture one.png"),
+        (["predict", "*.png", "more"], "would read the picture more/two.png"),
+        (["predict", "more"], "would read the picture more/two.png"),
+        (["predict", "--webcam", "0"], "would write CSV"),
+        (["explain", "one.png", "--method", "saliency"], "would explain 1 pictures"),
+        (["explain", "one.png", "more", "--method", "saliency"], "would explain 2 pictures"),
+    ],
+)
+def test_without_a_run_a_shipped_one_stands_in(
+    words: list[str],
+    read: str,
+    shelf: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "more").mkdir()
+    picture(tmp_path / "one.png")
+    picture(tmp_path / "more" / "two.png")
+    code, out, err = call(capsys, *words, "--runs", shelf, "--dry-run")
+    assert (code, err.count("\n")) == (0, 1)
+    assert str(shelf / DEFAULT_RUNS[-1]) in err
+    assert read in out
+    (shelf / DEFAULT_RUNS[-2] / "README.md").touch()  # the better one is finished now
+    assert str(shelf / DEFAULT_RUNS[-2]) in call(capsys, *words, "--runs", shelf, "--dry-run")[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        (["predict", "quikstart", "one.png"], ["no run of this name", "quikstart", "fer_mobile_fer2013"]),
+        (["predict", "quikstart"], ["no run of this name", "quikstart"]),
+        (["explain", "quikstart", "--method", "saliency"], ["no run of this name", "quikstart"]),
+        (["app", "one.png"], ["no run of this name", "one.png"]),
+        (["predict", "shelf/mine", "one.png"], ["no run of this name", "shelf/mine"]),  # a run without its recipe
+        (["predict", "shelf"], ["no run of this name", "shelf"]),
+        (["predict"], ["nothing to look at"]),
+        (["explain", DEFAULT_RUNS[-1], "--method", "saliency"], ["nothing to look at"]),
+    ],
+)
+def test_a_mistyped_run_is_no_picture(
+    words: list[str],
+    messages: list[str],
+    shelf: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "one.png")
+    code, out, err = call(capsys, *words, "--runs", "shelf")
+    assert (code, out) == (2, "")
+    assert all(message in err.splitlines()[-1] for message in messages), err
+
+
+@pytest.mark.parametrize("words", [["predict", "one.png"], ["explain", "one.png", "--method", "cam"], ["app"]])
+def test_where_no_run_can_stand_in(words: list[str], run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    result = call(capsys, *words, "--runs", run.path.parent)
+    assert_one_line(result, "No run is named", DEFAULT_RUNS[0], "--runs", f"Runs in {run.path.parent}: still")

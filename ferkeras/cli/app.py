@@ -1,4 +1,7 @@
-"""A page on this machine that shows what a run says of pictures, videos and a camera, until Ctrl-C."""
+"""A page on this machine that shows what a run says of pictures, videos and a camera, until Ctrl-C.
+
+Without RUN it is the most accurate of the shipped runs under --runs.
+"""
 
 import argparse
 import sys
@@ -11,7 +14,7 @@ _LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_run_argument(parser)
+    add_run_argument(parser, optional=True)
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="address to listen at (127.0.0.1)")
     parser.add_argument("--port", type=int, default=7860, metavar="N", help="port to listen at (7860)")
     parser.add_argument("--compare", metavar="RUN", help="a second run, shown beside the first")
@@ -23,13 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from ferkeras.app.server import check_address, check_gradio
+    from ferkeras.cli.run_choice import choose_run
     from ferkeras.errors import InputError
     from ferkeras.runs import RunFolder
 
     if args.max_upload < 1:
         raise InputError("--max-upload must be at least 1", received=args.max_upload)
-    for name in filter(None, (args.run_name, args.compare)):
-        RunFolder.find(name, root=args.runs)
+    # The one word that there may be is a run: a picture is chosen in the page.
+    folders = [RunFolder.find(args.run_name, root=args.runs) if args.run_name else choose_run([], root=args.runs)[0]]
+    if args.compare:
+        folders.append(RunFolder.find(args.compare, root=args.runs))
     check_gradio()
     check_address(args.host, args.port)
     load_tensorflow()
@@ -40,14 +46,13 @@ def run(args: argparse.Namespace) -> None:
     models = [
         Model(
             Predictor(
-                name,
-                runs=args.runs,
+                folder.path,
                 detector=args.detector,
                 detector_file=args.detector_file,
                 min_face=args.min_face,
             )
         )
-        for name in filter(None, (args.run_name, args.compare))
+        for folder in folders
     ]
     if args.host not in _LOCAL:
         print(

@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "app": "a page on this machine: pictures, videos, camera, two runs side by side",
     "explain": "why a run says what it says: maps over pictures and videos, and how far to believe them",
     "export": "write SavedModel and LiteRT files that are proved equal to the model",
+    "ship": "copy a run as it is passed on: float16 weights, no paths of this machine",
     "tune": "train variants of a recipe, by grid or by search, and compare",
     "calibrate": "fit a temperature, so that a run is as sure as it is right",
     "crossvalidate": "train and test a recipe on every fold of the subjects, and pool the scores",

@@ -9,6 +9,7 @@ attention   the weights of a layer of attention over rows or frames
 stn         what the spatial transformer of an EmoNeXt shows to the layers behind it, below each picture
 
 Each picture gives an overlay (.png) and the arrays (.npz), and all together a sheet with a column for each class.
+Without RUN the most accurate of the shipped runs under --runs is taken.
 """
 
 import argparse
@@ -33,9 +34,9 @@ MOST_PICTURES = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    add_run_argument(parser)
+    add_run_argument(parser, optional=True)
     parser.add_argument(
-        "inputs", nargs="+", metavar="INPUT", help="pictures, videos, folders of them, or quoted patterns"
+        "inputs", nargs="*", metavar="INPUT", help="pictures, videos, folders of them, or quoted patterns"
     )
     parser.add_argument("--method", choices=METHODS, required=True)
     parser.add_argument(
@@ -73,7 +74,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    folder = RunFolder.find(args.run_name, root=args.runs)
+    from ferkeras.cli.run_choice import choose_run
+
+    folder, args.inputs = choose_run([args.run_name, *args.inputs], root=args.runs)
+    if not args.inputs:
+        raise InputError("There is nothing to look at", action="Name pictures, videos or folders after the run.")
     output = args.output or folder.path / "explain"
     if args.method == "stn":
         _stn(args, folder, output)
