@@ -80,7 +80,8 @@ def contents(made: Any) -> dict[str, bytes]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the first item goes to the workers."""
-    monkeypatch.setattr(processes, "PATIENCE", 0.0)
+    monkeypatch.setattr(processes, "START", 0.0)
+    monkeypatch.setattr(processes, "TRIAL", 0.0)
 
 
 @pytest.fixture
@@ -114,8 +115,25 @@ def test_workers_answer_in_order_and_are_gone_afterwards() -> None:
 
 def test_little_work_starts_no_process() -> None:
     with Workers(2) as pool:
-        assert list(pool.map(operator.neg, range(50), size=4)) == [-number for number in range(50)]
+        assert list(pool.map(operator.neg, range(50), size=4, total=50)) == [-number for number in range(50)]
         assert not pool.started
+
+
+@pytest.mark.parametrize(
+    ("seconds", "done", "total", "worth"),
+    [
+        (0.5, 1, 10_000, False),  # too early to say
+        (2.0, 10, 105, False),  # 19 seconds are left, of which two processes save 9.5
+        (2.0, 10, 115, True),
+        (19.0, 10, None, False),
+        (20.0, 10, None, True),
+    ],
+)
+def test_processes_are_started_where_they_save_more_than_their_start_takes(
+    seconds: float, done: int, total: int | None, worth: bool
+) -> None:
+    assert Workers(2)._is_worth_starting(seconds, done, total) is worth
+    assert not Workers(1)._is_worth_starting(seconds, done, total)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -277,7 +295,7 @@ def test_signals_end_the_workers_too(number: signal.Signals, code: int, tmp_path
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from ferkeras.cli.command import run_command\n"
         "from tfds_builders.base import processes\n"
-        "processes.PATIENCE = 0.0\n"
+        "processes.START = processes.TRIAL = 0.0\n"
         f"raise SystemExit(run_command('prepare', ['synthetic_faces/still_112', '--data-dir', {str(tmp_path)!r}, "
         "'--workers', '2']))"
     )

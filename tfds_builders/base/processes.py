@@ -8,14 +8,16 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from itertools import chain, islice
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
 from ferkeras.errors import InputError
 
-#: Seconds of work after which other processes are started: about as long as each takes to import TensorFlow.
-PATIENCE = 5.0
+#: Seconds that starting other processes takes: each imports TensorFlow. They must save more than that.
+START = 10.0
+#: Seconds of work by which is estimated what is left; where it cannot be, others are started after twice `START`.
+TRIAL = 1.0
 #: Chunks of items that are under way for each process. More would fill the memory when the reader is the slow one.
 AHEAD = 3
 
@@ -37,7 +39,6 @@ class Workers:
     def __init__(self, count: int) -> None:
         self.count = count
         self.started = False
-        self._seconds = 0.0
 
     def __enter__(self) -> "Workers":
         self._others = active_children()
@@ -65,19 +66,29 @@ class Workers:
         self.started = True
         return self._pool.submit(function, *args)
 
-    def map(self, function: Callable[[Item], Made], items: Iterable[Item], *, size: int) -> Iterator[Made]:
+    def map(
+        self, function: Callable[[Item], Made], items: Iterable[Item], *, size: int, total: int | None = None
+    ) -> Iterator[Made]:
         """`function` of each item, in order; so many items at a time are given to a process.
 
-        The first seconds are worked in this process: what is done by then is done before others could have begun.
+        The first ones are worked in this process, and all of them where others would not be started in time to help.
+
+        Args:
+            function: Of a module, or a partial of one.
+            items: Are read as they are needed.
+            size: Items that are given to a process at once.
+            total: Their number, where it is known.
         """
         items = iter(items)
-        for item in items:
+        seconds = 0.0
+        for done, item in enumerate(items):
+            if self.started or self._is_worth_starting(seconds, done, total):
+                items = chain([item], items)
+                break
             begun = time.monotonic()
             made = function(item)
-            self._seconds += time.monotonic() - begun
+            seconds += time.monotonic() - begun
             yield made
-            if self.count > 1 and self._seconds >= PATIENCE:
-                break
         waiting: deque[Future[list[Made]]] = deque()
         while chunk := list(islice(items, size)):
             waiting.append(self.submit(_each, function, chunk))
@@ -85,6 +96,14 @@ class Workers:
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
+
+    def _is_worth_starting(self, seconds: float, done: int, total: int | None) -> bool:
+        """Whether others would save more time than their start takes, after `seconds` for the first `done` items."""
+        if self.count == 1 or not done or seconds < TRIAL:
+            return False
+        if total is None:
+            return seconds >= 2 * START
+        return seconds / done * (total - done) * (1 - 1 / self.count) > START
 
 
 def _each(function: Callable[[Item], Made], items: Sequence[Item]) -> list[Made]:

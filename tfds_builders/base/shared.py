@@ -110,7 +110,7 @@ class SharingBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         done = self.done([source for found in splits.values() for source in found])
         return {split: self._generate_examples(split, found, done, self._skips) for split, found in splits.items()}
 
-    def _generate_examples(self, split: str, sources: Iterable[Any], done: work.Done, skips: SkipList) -> Examples:
+    def _generate_examples(self, split: str, sources: Sequence[Any], done: work.Done, skips: SkipList) -> Examples:
         kept = 0
         for source, result in self._results(sources, done):
             if isinstance(result, Skip):
@@ -120,7 +120,7 @@ class SharingBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
                 yield self.stored(source, result)
         self.close_split(split, kept=kept, skips=skips)
 
-    def _results(self, sources: Iterable[Any], done: work.Done) -> Iterator[tuple[Any, work.Result]]:
+    def _results(self, sources: Sequence[Any], done: work.Done) -> Iterator[tuple[Any, work.Result]]:
         if self._pool.count == 1:
             yield from ((source, result) for source in sources for result in done(source))
             return
@@ -128,7 +128,8 @@ class SharingBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  
         parts = ((source, part) for source in sources for part in done.parts(source))
         asked, given = itertools.tee(parts)
         encode = functools.partial(encoded, shapes=picture_shapes(self.info.features))
-        made = self._pool.map(encode, (part for _, part in given), size=self.at_a_time)
+        total = len(sources) if isinstance(done, work.MadeNow) else None  # others may have several parts a source
+        made = self._pool.map(encode, (part for _, part in given), size=self.at_a_time, total=total)
         for (source, _), results in zip(asked, made, strict=True):
             yield from ((source, result) for result in results)
 
