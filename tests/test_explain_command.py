@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ferkeras.explain import gradcam
 from ferkeras.explain.explainer import Explainer
 from ferkeras.explain.overlay import overlay, placed
 from ferkeras.explain.report import MOST_COLUMNS, TimeSheet, name_of
@@ -95,6 +96,16 @@ def test_pictures(run: RunFolder, command: Command, tmp_path: Path) -> None:
     found = json.loads((output / "check_saliency.json").read_text())
     assert [face["face"] for face in found["faces"]] == ["a", "a-2"]
     assert found["randomised"][-1]["layers"] == 4
+
+
+def test_an_empty_map_is_told(
+    run: RunFolder, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gradcam, "_rectified", lambda weighed: np.zeros(weighed.shape[:-1], np.float32))
+    words = ["explain", run.path, picture(tmp_path / "a.png"), "--detector", "none", "--output", tmp_path / "out"]
+    code, _, err = command(*words, "--method", "gradcam", "--class", "happy")
+    assert code == 0
+    assert "By gradcam no place speaks for happy: the map is empty." in err
 
 
 def test_mistakes_are_one_line(run: RunFolder, moving: RunFolder, command: Command, tmp_path: Path) -> None:

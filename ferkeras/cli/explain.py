@@ -158,6 +158,10 @@ class _Session:
         if not faces:
             print(f"ferkeras: No face was found. Received: {given.name}.", file=sys.stderr)
             return
+        for face in faces:
+            if not face.map.any():
+                told = f"ferkeras: By {self._args.method} no place speaks for {face.target.name}: the map is empty."
+                print(f"{told} Received: {given.name}. Another --method may tell more.", file=sys.stderr)
         name = self._name(given)
         for path in write_maps(self._explainer, result, faces, self._output / f"{name}_{self._args.method}"):
             print(path)
