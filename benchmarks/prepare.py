@@ -5,8 +5,8 @@
 JPEG files of generated noise are prepared as `face_folder/whole`, in each size of the data set and with each number of
 processes, each time by a command of its own. "Here" and "in workers" are seconds of CPU time, by all processes and
 without what importing TensorFlow takes in each of them, which is measured on an empty start. Others are started where
-what is left after a second of work is enough to pay (`tfds_builders.base.processes`). The ratio compares wall-clock time
-with one process; it means something only on a machine with nothing else to do.
+what is left after a second of work is enough to pay (`tfds_builders.base.processes`). The ratio compares wall-clock
+time with one process; it means something only on a machine with nothing else to do.
 Exits with 1 where two numbers of processes lead to other records.
 """
 
