@@ -59,7 +59,7 @@ def run_command(name: str, words: list[str], *, prog: str | None = None) -> int:
     parser = _Parser(prog=prog or f"ferkeras {name}", description=module.__doc__, allow_abbrev=False)
     module.add_arguments(parser)
     try:
-        module.run(parser.parse_args(words))
+        module.run(parser.parse_intermixed_args(words))  # `explain RUN --method stn PICTURE`, too
     except InputError as error:
         print(f"ferkeras: {error}", file=sys.stderr)
         return 2
