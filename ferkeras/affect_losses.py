@@ -10,6 +10,7 @@ neither padding nor gaps in the annotation change them; a batch without a label 
 `ferkeras.losses`, which divides by the size of the batch.
 """
 
+import abc
 from typing import Any
 
 import keras
@@ -88,7 +89,7 @@ def _concordance_loss(labels: Any, logits: Any, weights: Any) -> Any:
     return 1 - 2 * covariance / spread
 
 
-class _BinLoss(keras.losses.Loss):
+class _BinLoss(keras.losses.Loss, abc.ABC):
     """What the losses of this module share: checks, the weight of each example, float32."""
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -102,8 +103,9 @@ class _BinLoss(keras.losses.Loss):
         labels, weights = y_true
         return self._values(labels, ops.cast(y_pred, self.dtype), weights)
 
+    @abc.abstractmethod
     def _values(self, labels: Any, logits: Any, weights: Any) -> Any:
-        raise NotImplementedError
+        """One value for each example (...,), of labels and weights (...,) and logits (..., 21)."""
 
     def _prepare(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[Any, Any]:
         """Labels (...,) and weights (...,) for logits (..., 21)."""

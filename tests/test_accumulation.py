@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +27,11 @@ from ferkeras.recipe import (
     resolve,
 )
 from ferkeras.recipe_data import ClipWindows, Distill
-from ferkeras.training import loop
 from ferkeras.training.accumulation import micro_batches
 from ferkeras.training.checkpoint import load_checkpoint, save_checkpoint
 from ferkeras.training.distillation import Teachers
-from ferkeras.training.preemption import PreemptedError, Preemption
 from ferkeras.training.trainee import Trainee
+from tests.preempted import assert_resume_is_exact
 from tests.replica_losses import SIDE, network
 
 ROWS, STEP = 34, 12
@@ -208,28 +205,8 @@ def test_an_accumulated_run_stopped_in_mid_epoch_ends_like_an_uninterrupted_one(
     tiny_recipe: Recipe, tiny_data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """50 images in micro-batches of 5: three steps of 15, and one of 5."""
-    from ferkeras.runs import RunFolder
-
     recipe = dataclasses.replace(tiny_recipe, batch_size=5, accumulate=3)
-
-    class AtOnce(loop.StopOnNaN):
-        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            if self._epoch == 1 and batch == 1:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch, Preemption() as preemption:
-        patch.setattr(loop, "StopOnNaN", AtOnce)
-        with pytest.raises(PreemptedError, match=r"after step [23] of 4 of epoch 2"):
-            loop.run(recipe, tmp_path / "stopped", data_dir=tiny_data_dir, preemption=preemption)
-    loop.run(recipe, tmp_path / "stopped", data_dir=tiny_data_dir, resume=True)
-    loop.run(recipe, tmp_path / "whole", data_dir=tiny_data_dir)
-    stopped, whole = (RunFolder(tmp_path / name) for name in ("stopped", "whole"))
-    for a, b in zip(stopped.load_model().get_weights(), whole.load_model().get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    names = ("epoch", "loss", "accuracy", "val_loss")
-    assert [[row[n] for n in names] for row in stopped.history()] == [
-        [row[n] for n in names] for row in whole.history()
-    ]
+    whole = assert_resume_is_exact(recipe, tmp_path, data_dir=tiny_data_dir, monkeypatch=monkeypatch)
     assert whole.recipe() == recipe
 
 

@@ -17,8 +17,8 @@ from ferkeras.cli.command import run_command
 from ferkeras.errors import InputError
 from ferkeras.recipe import Distribute, Recipe, override, resolve
 from ferkeras.training import cluster
-from ferkeras.training.preemption import PreemptedError, Preemption
 from ferkeras.training.replicas import _share
+from tests.preempted import assert_resume_is_exact
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
@@ -158,27 +158,7 @@ def said_until(words: str, process: "subprocess.Popen[str]") -> str:
 def test_a_run_stopped_in_mid_epoch_ends_like_an_uninterrupted_one(
     tiny_recipe: Recipe, tiny_data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ferkeras.runs import RunFolder
-    from ferkeras.training import loop
-
-    class AtOnce(loop.StopOnNaN):
-        def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-            if self._epoch == 1 and batch == 1:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patch, Preemption() as preemption:
-        patch.setattr(loop, "StopOnNaN", AtOnce)
-        with pytest.raises(PreemptedError, match=r"after step [23] of 4 of epoch 2"):
-            loop.run(tiny_recipe, tmp_path / "stopped", data_dir=tiny_data_dir, preemption=preemption)
-    loop.run(tiny_recipe, tmp_path / "stopped", data_dir=tiny_data_dir, resume=True)
-    loop.run(tiny_recipe, tmp_path / "whole", data_dir=tiny_data_dir)
-    stopped, whole = (RunFolder(tmp_path / name) for name in ("stopped", "whole"))
-    for a, b in zip(stopped.load_model().get_weights(), whole.load_model().get_weights(), strict=True):
-        np.testing.assert_array_equal(a, b)
-    for ours, theirs in zip(stopped.history(), whole.history(), strict=True):
-        assert [ours[name] for name in ("epoch", "loss", "accuracy", "val_loss")] == [
-            theirs[name] for name in ("epoch", "loss", "accuracy", "val_loss")
-        ]
+    assert_resume_is_exact(tiny_recipe, tmp_path, data_dir=tiny_data_dir, monkeypatch=monkeypatch)
 
 
 def test_shares_cover_the_batch() -> None:
