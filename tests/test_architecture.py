@@ -31,7 +31,7 @@ TENSORFLOW = (
     "ferkeras/benchmark.py",
     "ferkeras/faces/mtcnn.py",
     "ferkeras/serving.py",
-    "ferkeras/training/cpu.py",
+    "ferkeras/training/cpu/",
     "ferkeras/training/distribute.py",
     "ferkeras/training/replicas.py",
 )

@@ -26,16 +26,30 @@ PAIRS = {
     ),
     "depthwise convolution": (
         layers.DepthwiseConv2D,
-        cpu.LargeKernelDepthwiseConv2D,
+        cpu.TiledDepthwiseConv2D,
         {"kernel_size": 5, "padding": "same"},
         MAP,
     ),
-    "depthwise convolution, two kernels, without bias, with activation": (
+    "depthwise convolution, even and odd side, two kernels, without bias, with activation": (
         layers.DepthwiseConv2D,
-        cpu.LargeKernelDepthwiseConv2D,
-        {"kernel_size": (5, 7), "padding": "same", "depth_multiplier": 2, "use_bias": False, "activation": "relu"},
+        cpu.TiledDepthwiseConv2D,
+        {"kernel_size": (4, 7), "padding": "same", "depth_multiplier": 2, "use_bias": False, "activation": "relu"},
         MAP,
     ),
+    "depthwise convolution with a stride that leaves a row over": (
+        layers.DepthwiseConv2D,
+        cpu.TiledDepthwiseConv2D,
+        {"kernel_size": 3, "strides": 2},
+        MAP,
+    ),
+    "depthwise convolution, large kernel and stride": (
+        layers.DepthwiseConv2D,
+        cpu.TiledDepthwiseConv2D,
+        {"kernel_size": 5, "strides": 3},
+        RNG.normal(size=(5, 12, 9, 3)).astype("float32"),
+    ),
+    "gelu": (layers.Activation, cpu.FusedActivation, {"activation": "gelu"}, MAP),
+    "silu": (layers.Activation, cpu.FusedActivation, {"activation": "silu"}, MAP),
     "lstm, all steps": (layers.LSTM, cpu.FusedLSTM, {"units": 6, "return_sequences": True}, STEPS),
     "lstm, last state": (layers.LSTM, cpu.FusedLSTM, {"units": 6}, STEPS),
 }
@@ -175,7 +189,8 @@ def test_what_the_kernels_do_not_know_is_left_to_keras() -> None:
         layers.Conv2D(2, 3, padding="same", dilation_rate=2),
         layers.Conv2D(3, 3, padding="same", groups=3),
         layers.DepthwiseConv2D(3, padding="same"),
-        layers.DepthwiseConv2D(5, padding="valid"),
+        layers.DepthwiseConv2D(2, strides=2),
+        layers.Activation("relu"),
         layers.DepthwiseConv2D(7, padding="same", strides=2),
         layers.DepthwiseConv2D(7, padding="same", dilation_rate=2),
         layers.MaxPooling2D(),
@@ -208,10 +223,20 @@ def test_unusual_recurrent_layers_stay(options: dict[str, Any]) -> None:
     assert cpu.fused_layer(layer) is None
 
 
-def test_large_depthwise_kernels_have_a_faster_form() -> None:
-    layer = layers.DepthwiseConv2D(cpu.LEAST_LARGE_KERNEL, padding="same")
-    layer(keras.Input((None, None, 3)))  # of whatever size the map is
-    assert cpu.fused_layer(layer) is cpu.LargeKernelDepthwiseConv2D
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (layers.DepthwiseConv2D(4, padding="same"), cpu.TiledDepthwiseConv2D),
+        (layers.DepthwiseConv2D(5), cpu.TiledDepthwiseConv2D),
+        (layers.DepthwiseConv2D(3, strides=2), cpu.TiledDepthwiseConv2D),
+        (layers.Activation("gelu"), cpu.FusedActivation),
+        (layers.Activation("swish"), cpu.FusedActivation),
+    ],
+    ids=lambda value: value.name if isinstance(value, layers.Layer) else None,
+)
+def test_what_has_a_faster_form_on_maps_of_any_size(layer: keras.layers.Layer, kind: type[keras.layers.Layer]) -> None:
+    layer(keras.Input((None, None, 3)))
+    assert cpu.fused_layer(layer) is kind
 
 
 @pytest.mark.parametrize("shape", [(cpu.LARGEST_SMALL_MAP + 1, 4, 3), (4, cpu.LARGEST_SMALL_MAP + 1, 3), (None, 4, 3)])

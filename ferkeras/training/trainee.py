@@ -11,6 +11,7 @@ from keras import ops
 
 from ferkeras.errors import InputError
 from ferkeras.recipe import Recipe
+from ferkeras.training.batch_statistics import measure_statistics
 from ferkeras.training.compiled import check_compilable, xla_errors
 from ferkeras.training.distillation import DistilledModel, Teachers
 from ferkeras.training.optim import make_optimizer
@@ -56,6 +57,7 @@ class Trainee:
         self.task = make_task(recipe, class_counts=class_counts)
         self.model = _with_heads(model, tuple(self.task.losses))
         self._steps, self._requested = steps_per_epoch, requested
+        self._averaged, self._batch_size = recipe.optimizer.ema is not None, recipe.batch_size * recipe.accumulate
         self._part: dict[str, Any] | None = None
         self._marks = teachers.marks if teachers else {}
         self._scope = distribution.scope if distribution else contextlib.nullcontext
@@ -146,7 +148,8 @@ class Trainee:
             `loss` and, of emotion, `accuracy`: running means over the epoch, on augmented images and changing weights.
         """
         epoch = _Epoch(self._part, self._metrics_variables, self._requested)
-        batches = self.task.batches(batches.skip(epoch.steps) if epoch.steps else batches)
+        whole = self.task.batches(batches)
+        batches = whole.skip(epoch.steps) if epoch.steps else whole
         raw = _RawWeights()
         scaled = isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         called = [epoch, *callbacks, *([StopOnLostScale(self.optimizer)] if scaled else []), raw]
@@ -165,6 +168,8 @@ class Trainee:
             for variable, value in zip(self.twin.trainable_variables, raw.values, strict=True):
                 variable.assign(value)
         self._part = epoch.part() if self.twin.stop_training and epoch.steps < self._steps else None
+        if self._averaged and not self._part:
+            measure_statistics(self.model, whole, batch_size=self._batch_size)
         return {name: float(logs[name]) for name in ("loss", *self.task.watched)}
 
     def _metrics_variables(self) -> list[keras.Variable]:
