@@ -5,7 +5,8 @@ smaller variance, so with them those statistics do not fit: a network is measure
 learning rate is high, and the best epoch is chosen by that. So they are measured anew, with the averaged weights.
 
 Source: Izmailov et al., UAI 2018 (arXiv 1803.05407), section 3.2. Measured on `fer_vgg_fer2013` in its 17th epoch of
-50 (docs/experiments.md): PublicTest accuracy 0.613 with the moving statistics, 0.640 with those of 5,120 training images.
+50: PublicTest accuracy 0.613 with the moving statistics, 0.640 with those of 5,120 training images
+(docs/experiments.md).
 """
 
 import math
