@@ -12,12 +12,15 @@ from ferkeras.runs import RunFolder
 
 #: Terms of the data, by data set name; the weights inherit them.
 DATA_TERMS: dict[str, str] = {
-    "synthetic_faces": "Generated drawings, no person's data. A model of drawings knows nothing of real faces.",
+    "synthetic_faces": "Generated drawings, no person's data.",
     "fer2013": (
         "Kaggle, ICML 2013 challenge; no explicit licence, research use by custom. Pictures from the web without "
         "subject ids: a person may stand in several splits, and exact duplicates do."
     ),
 }
+
+#: The first line of a card whose network has seen drawings alone.
+DEMONSTRATION = "\n**A demonstration**: it was trained on generated drawings and is of no use on photographs.\n"
 
 #: What `ferkeras ship` says of a run that is passed on.
 SHIPPING_FILE = "shipping.json"
@@ -57,7 +60,7 @@ def write_model_card(folder: RunFolder, report: Mapping[str, Any]) -> None:
         taught = f", distilled from {', '.join(names)},"
     text = f"""\
 # {folder.path.resolve().name}
-
+{DEMONSTRATION if name == "synthetic_faces" else ""}
 `{recipe.model.name}` trained on `{recipe.data.dataset}`{taught} by ferkeras, recipe in `recipe.json`,
 seed {recipe.seed}.
 
