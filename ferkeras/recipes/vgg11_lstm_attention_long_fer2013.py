@@ -1,7 +1,8 @@
 """The network of `vgg11_lstm_attention_fer2013` on the schedule of which the shipped run came.
 
-Source: this library. As `vgg11_lstm_attention_short_fer2013`, with 30 epochs of larger batches in the place of 14, and stronger
-augmentation and weight decay, which a longer training needs: it would learn the Training images by heart otherwise.
+Source: this library. As `vgg11_lstm_attention_short_fer2013`, with 30 epochs of larger batches in the place of 14, and
+stronger augmentation and weight decay, which a longer training needs: it would learn the Training images by heart
+otherwise.
 
 Command: python train.py vgg11_lstm_attention_long_fer2013 --name vgg11_lstm_attention_fer2013 --manual-dir DIR
 Cost: 30 epochs of 225 steps.
