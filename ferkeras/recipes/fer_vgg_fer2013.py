@@ -7,8 +7,9 @@ zero, label smoothing, a moving average of the weights, bfloat16, and the slim h
 weight decay is decoupled and so is not divided by the momentum: 5e-3 acts like their kind's 5e-4 at a momentum of 0.9.
 
 Command: python train.py fer_vgg_fer2013 --manual-dir DIR
-Cost: 50 epochs of 225 steps.
-Measured: not yet run to its end.
+Cost: 50 epochs of 225 steps; 209 s an epoch on two cores of an AMD EPYC (Zen 4) with nothing beside it.
+Measured: PublicTest accuracy 0.6932 (n = 3,589), with the mirror image 0.6991 (95 % interval 0.6846 to 0.7152), seed 0.
+PrivateTest: not read.
 """
 
 from ferkeras.recipe import Augment, Data, Loss, Model, Optimizer, Recipe, Schedule
