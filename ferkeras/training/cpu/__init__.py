@@ -5,7 +5,8 @@ runs an LSTM as a loop; this costs most once the convolutions run in bfloat16. T
 weights, the config and the meaning of the Keras layers, so weights move between the two by `set_weights`. Models never
 name them: `ferkeras.training.twin` puts them in the place of the plain layers for the time of training.
 
-`ferkeras benchmark RUN --part training` measures what they bring; docs/cpu.md has the ratios of every network.
+`ferkeras benchmark RUN --part training` measures what they bring to a run, `benchmarks/cpu_training.py` to
+every network.
 """
 
 from ferkeras.training.cpu.activation import FusedActivation
