@@ -62,11 +62,13 @@ def recipe(name: str) -> Recipe:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", choices=[*NETWORKS, []], default=[], metavar="MODEL")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"some of {', '.join(NETWORKS)} (default: all)")
     parser.add_argument("--steps", type=int, default=6, metavar="N")
     parser.add_argument("--rounds", type=int, default=3, metavar="N")
     parser.add_argument("--output", type=Path, default=None, metavar="PAGE.md")
     args = parser.parse_args()
+    if unknown := [name for name in args.models if name not in NETWORKS]:
+        parser.error(f"Unknown model. Received: {', '.join(unknown)}. Known: {', '.join(NETWORKS)}.")
     if not can_fuse():
         sys.exit("cpu_training: The faster layers are for TensorFlow on a CPU. Set KERAS_BACKEND=tensorflow.")
     rows = []

@@ -71,7 +71,8 @@ class Optimizer:
     clip_norm: float | None = None
     """Largest global norm of the gradient."""
     ema: float | None = None
-    """Decay of the moving average of the weights, which is what is then validated and saved."""
+    """Decay of the moving average of the weights, which is what is then validated and saved, with statistics of batch
+    normalisation that are measured anew, see `ferkeras.training.batch_statistics`."""
 
 
 @dataclass(frozen=True)

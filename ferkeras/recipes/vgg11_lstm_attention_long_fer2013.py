@@ -1,4 +1,4 @@
-"""The network of `vgg11_lstm_attention_fer2013` on the schedule of which the shipped run came.
+"""The network of `vgg11_lstm_attention_fer2013` on a longer schedule.
 
 Source: this library. As `vgg11_lstm_attention_short_fer2013`, with 30 epochs of larger batches in the place of 14, and
 stronger augmentation and weight decay, which a longer training needs: it would learn the Training images by heart

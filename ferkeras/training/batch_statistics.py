@@ -21,10 +21,11 @@ IMAGES = 2048
 def measure_statistics(model: keras.Model, batches: Any, *, batch_size: int) -> None:
     """Puts the means and variances of the first of `batches` into every batch normalisation that is trained.
 
-    All batches weigh the same. Dropout and its kind are at work as in training, with draws that are the same each time.
+    All batches weigh the same. Dropout and its kind are at work as in training; their seeds are set first, so that a
+    resumed run draws what an uninterrupted one does.
 
     Args:
-        model: With the weights that are to be measured; nothing else of it changes.
+        model: With the weights that are to be measured, all others of which stay.
         batches: Training batches, whose first entry is what `model` takes.
         batch_size: Examples in each.
     """
