@@ -337,3 +337,10 @@ def test_model_card_names_the_teachers(folder: RunFolder) -> None:
     distilled = dataclasses.replace(RECIPE, distill=Distill(("runs/big", "other")))
     folder.write_json("recipe.json", json.loads(distilled.to_json()))
     assert "trained on `fer2013`, distilled from `big`, `other`, by ferkeras" in card(folder, [0, 1], [0, 1])
+
+
+@pytest.mark.parametrize(("dataset", "drawn"), [("synthetic_faces/still", True), ("fer2013", False)])
+def test_model_card_of_drawings_says_that_it_is_a_demonstration(folder: RunFolder, dataset: str, drawn: bool) -> None:
+    recipe = dataclasses.replace(RECIPE, data=Data(dataset))
+    folder.write_json("recipe.json", json.loads(recipe.to_json()))
+    assert ("**A demonstration**" in card(folder, [0, 1], [0, 1]).partition("## Intended use")[0]) == drawn
