@@ -287,7 +287,7 @@ def test_without_a_run_a_shipped_one_stands_in(
 @pytest.mark.parametrize(
     ("words", "messages"),
     [
-        (["predict", "quikstart", "one.png"], ["no run of this name", "quikstart", "fer_mobile_fer2013"]),
+        (["predict", "quikstart", "one.png"], ["no run of this name", "quikstart", DEFAULT_RUNS[-2]]),
         (["predict", "quikstart"], ["no run of this name", "quikstart"]),
         (["explain", "quikstart", "--method", "saliency"], ["no run of this name", "quikstart"]),
         (["app", "one.png"], ["no run of this name", "one.png"]),
