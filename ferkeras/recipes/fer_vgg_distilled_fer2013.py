@@ -1,8 +1,8 @@
 """`fer_vgg` on FER2013 a second time: from its own weights, taught by itself.
 
-Source: Furlanello et al., ICML 2018 (arXiv 1805.04770), where a network taught by one of its own kind becomes better than
-its teacher. Theirs begins from random weights; here it begins from the teacher's, in a second cycle of a smaller rate,
-which is what a CPU has time for. The soft labels take the place of the smoothing.
+Source: Furlanello et al., ICML 2018 (arXiv 1805.04770), where a network taught by one of its own kind becomes better
+than its teacher. Theirs begins from random weights; here it begins from the teacher's, in a second cycle of a smaller
+rate, which is what a CPU has time for. The soft labels take the place of the smoothing.
 
 Command: python train.py fer_vgg_distilled_fer2013 --init-from saved_models/fer_vgg_fer2013 --manual-dir DIR, after
 python train.py fer_vgg_fer2013
