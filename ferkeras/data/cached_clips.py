@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from ferkeras.data.clip_pipeline import ClipPipeline
 from ferkeras.data.clips import ClipSelection
+from ferkeras.data.columns import without_tuning
 from ferkeras.data.feature_cache import FeatureCache, read_vectors
 from ferkeras.data.pipeline import CACHE_BYTES, SHUFFLE_EXAMPLES
 from ferkeras.recipe import Recipe
@@ -42,7 +43,7 @@ class _CachedSelection(ClipSelection):
         examples = tf.data.Dataset.from_generator(
             generate, output_signature=(inputs, tf.TensorSpec(label.shape, label.dtype))
         )
-        return examples.apply(tf.data.experimental.assert_cardinality(count))
+        return examples.apply(tf.data.experimental.assert_cardinality(count)).with_options(without_tuning())
 
 
 class CachedClips(ClipPipeline):
