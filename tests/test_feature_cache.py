@@ -133,6 +133,8 @@ def test_batches_are_those_of_the_clips(fresh_dir: Path) -> None:
     assert cached.class_counts("train") == clips.class_counts("train")
     pairs = [(clips.training(1), cached.training(1)), (clips.evaluation("test"), cached.evaluation("test"))]
     for plain, vectors in pairs:
+        assert not plain.options().autotune.enabled
+        assert not vectors.options().autotune.enabled
         examples = 0
         for (images, said), (inputs, labels) in zip(plain, vectors, strict=True):
             mask = inputs["frame_mask"].numpy()

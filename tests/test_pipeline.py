@@ -54,6 +54,12 @@ def test_batches_hold_the_examples_as_they_were_written(data: StillPipeline) -> 
             assert one_label == label(index)
 
 
+def test_reading_does_not_tune_itself(data: StillPipeline) -> None:
+    """The end of a data set that does waits for a thread that sleeps for up to a minute."""
+    for dataset in (data.training(0), data.evaluation("test")):
+        assert dataset.options().autotune.enabled is False
+
+
 def test_the_model_is_given_static_shapes(data: StillPipeline) -> None:
     for dataset in (data.training(0), data.evaluation("test")):
         images, labels = dataset.element_spec

@@ -133,6 +133,7 @@ def run(
         if progress.stopping.stop or (on_epoch and progress.history and on_epoch(progress.history[-1])):
             break
         start, rate = time.perf_counter(), current_rate(trainee.optimizer)
+        left = 1 - trainee.steps_done / steps  # of an epoch that was stopped in its middle
         bar = [ProgressBar(title=f"epoch {epoch + 1}/{epochs}", steps=steps, done=trainee.steps_done)] if chief else []
         trained = trainee.train(data.training(epoch), callbacks=[StopOnNaN(epoch), *bar])
         if trainee.steps_done:
@@ -144,7 +145,7 @@ def run(
         trained, validated, agreed = from_chief([trained, validated, recall.tolist()])
         recall = np.array(agreed)
         row = {"epoch": epoch + 1, **trained, **validated, "learning_rate": rate}
-        row |= {"seconds": round(seconds, 2), "images_per_second": round(images / seconds, 1)}
+        row |= {"seconds": round(seconds, 2), "images_per_second": round(left * images / seconds, 1)}
         if progress.take(row) and chief:
             folder.save_model(model)
         if recipe.schedule.name == "plateau":
