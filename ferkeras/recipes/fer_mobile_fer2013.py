@@ -7,7 +7,7 @@ weight; and long training does not overfit to them as to the labels. No smoothin
 Command: python train.py fer_mobile_fer2013 --manual-dir DIR, with the run `fer_vgg_fer2013` in the same folder of runs;
 `--set "distill.teachers=('RUN', 'RUN')"` names others or several. Without a teacher: `--set distill=none`.
 Cost: 60 epochs of 225 steps; 100 s an epoch on two cores of an AMD EPYC (Zen 4) with nothing beside it.
-Measured: PublicTest accuracy 0.6888 (n = 3,589; 95 % interval 0.6746 to 0.7049), epoch 47, seed 0, where its teacher has
+Measured: PublicTest accuracy 0.6888 (n = 3,589; 95 % interval 0.6746 to 0.7049), epoch 47, seed 0; its teacher has
 0.6932. PrivateTest: not read.
 """
 
