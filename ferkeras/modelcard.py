@@ -49,7 +49,9 @@ def write_model_card(folder: RunFolder, report: Mapping[str, Any]) -> None:
     size = f"{preprocessing['height']}x{preprocessing['width']} pixels"
     shown = f"one upright, tightly cropped face of {size}"
     if frames:
-        shown = f"{frames} frames, every {preprocessing['stride']}. of a video, of {shown}"
+        stride = preprocessing["stride"]
+        between = "successive frames" if stride == 1 else f"frames, {stride} frames of the video apart,"
+        shown = f"{frames} {between} of {shown}"
     unit = "clips" if frames else "images"
     of_emotion = "per_class" in report
     count = f"{report['n']} {unit}" if of_emotion else f"{report['valence']['n']} labels"

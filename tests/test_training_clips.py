@@ -61,7 +61,7 @@ def test_a_run_leaves_its_folder(
     watched = [float(row[f"val_{recipe.monitor}"]) for row in rows]
     assert report[score] == pytest.approx(max(watched), abs=1e-5), "the best epoch is what was saved"
     card = (folder.path / "README.md").read_text()
-    assert "6 frames, every 1. of a video" in card
+    assert "6 successive frames of one upright" in card
     assert folder.is_finished()
     plots = {path.name for path in (folder.path / "plots").iterdir()}
     if target == "label":
