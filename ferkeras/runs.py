@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "opencv-python-headless")
 
 #: Trained runs that stand in where a user names none, the most accurate first.
-DEFAULT_RUNS = ("fer_vgg_fer2013", "fer_mobile", "vgg11_lstm_attention_fer2013")
+DEFAULT_RUNS = ("fer_vgg_distilled_fer2013", "fer_vgg_fer2013", "fer_mobile", "vgg11_lstm_attention_fer2013")
 
 #: What a single output stands for that is a number on the scale of [-1, 1].
 NUMBER = "number"

@@ -5,6 +5,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ferkeras.errors import InputError
+
 #: Texts that one `Lettering` keeps; a video shows the same hundred or so, in two sizes.
 KEPT = 2048
 Colour = tuple[int, int, int]
@@ -22,12 +24,22 @@ class Lettering:
     Attributes:
         height: Of a line, in pixels.
         width: The function that tells how wide a text is, in pixels.
+
+    Raises:
+        InputError: for a Pillow that was built without FreeType, whose only font has one size.
     """
 
     def __init__(self, size: int) -> None:
-        self._font = ImageFont.load_default(size)
+        font = ImageFont.load_default(size)
+        if not isinstance(font, ImageFont.FreeTypeFont):
+            raise InputError(
+                "Letters of any size need Pillow with FreeType",
+                received=type(font).__name__,
+                action="Install Pillow from a wheel, which has it.",
+            )
+        self._font = font
         self._outline = size // 14
-        ascent, descent = self._font.getmetrics()  # type: ignore[union-attr]  # Pillow without FreeType has no sizes
+        ascent, descent = self._font.getmetrics()
         self.height = ascent + descent + 2 * self._outline
         self._sprite = lru_cache(KEPT)(self._draw)
         self.width = lru_cache(KEPT)(self._width)

@@ -38,7 +38,8 @@ class Trails:
 
     def of(self, track_id: int, now_s: float) -> list[tuple[float, float, float]]:
         """Oldest first: age as a share of the trail's length, valence, arousal."""
-        return [((now_s - time) / self._seconds, *values) for time, *values in self._points.get(track_id, ())]  # type: ignore[misc]  # the star keeps two values
+        points = self._points.get(track_id, ())
+        return [((now_s - time) / self._seconds, valence, arousal) for time, valence, arousal in points]
 
 
 def draw_plane(canvas: np.ndarray, area: Area, text: Lettering) -> None:

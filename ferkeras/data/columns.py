@@ -54,7 +54,7 @@ def without_tuning() -> "tf.data.Options":
     """Options, which hold for all that follows too, by which a data set does not tune itself.
 
     The thread that tunes sleeps for up to a minute at a time, and the end of a data set often waits until it wakes:
-    measured, 0.45 of an epoch of 100 s. Without it `AUTOTUNE` stands for as many calls at once as there are threads.
+    measured, 45 s after 100 s of training. Without it `AUTOTUNE` stands for as many calls at once as there are threads.
     """
     import tensorflow as tf
 

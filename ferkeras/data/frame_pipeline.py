@@ -33,7 +33,7 @@ class FramePipeline(StillPipeline):
             raise InputError("data.target must be label with data.frame_stride", received=recipe.data.target)
         self._windows = ClipWindows(frames=1, min_frames=1, stride=stride)
 
-    def _select(self, made: "tfds.core.DatasetBuilder", name: str, *, split: str) -> ClipSelection:  # type: ignore[override]
+    def _select(self, made: "tfds.core.DatasetBuilder", name: str, *, split: str) -> ClipSelection:
         del split
         return ClipSelection(
             made,
@@ -45,6 +45,6 @@ class FramePipeline(StillPipeline):
             group=self._recipe.data.group,
         )
 
-    def _read(self, selection: ClipSelection, *, training: bool) -> tf.data.Dataset:  # type: ignore[override]
+    def _read(self, selection: ClipSelection, *, training: bool) -> tf.data.Dataset:
         del training
         return selection.dataset(self.preprocessing).map(lambda clip, label: (clip[0][0], label))

@@ -241,11 +241,11 @@ class StillPipeline(Pipeline):
         images, _ = next(iter(self._examples(split).take(count).batch(count)))
         return images.numpy()
 
-    def _select(self, made: "tfds.core.DatasetBuilder", name: str, *, split: str) -> Selection:
+    def _select(self, made: "tfds.core.DatasetBuilder", name: str, *, split: str) -> Selected:
         del split
         return Selection(made, name, self.class_names, group=self._recipe.data.group)
 
-    def _read(self, selection: Selection, *, training: bool) -> tf.data.Dataset:
+    def _read(self, selection: Any, *, training: bool) -> tf.data.Dataset:
         return selection.dataset(self.preprocessing, targets=training)
 
     def _relabelled(self, examples: tf.data.Dataset, *, seed: int) -> tf.data.Dataset:

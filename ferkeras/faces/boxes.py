@@ -1,5 +1,7 @@
 """Arithmetic of boxes: overlap, and the suppression of all but the best of those that overlap."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 
@@ -19,15 +21,11 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, groups: np.ndarray, *, overl
     if not len(boxes):
         return np.zeros(0, np.intp)
     x1, y1, x2, y2 = boxes.T.astype(np.float64)
-    sized = np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
     # Arrays are read many times faster than the lists that the type hints of OpenCV ask for.
-    found = cv2.dnn.NMSBoxesBatched(
-        sized,  # type: ignore[arg-type]
-        scores.astype(np.float32),  # type: ignore[arg-type]
-        groups.astype(np.int32),  # type: ignore[arg-type]
-        -1.0,
-        overlap,
-    )
+    sized: Any = np.stack([x1, y1, x2 - x1, y2 - y1], axis=1)
+    certain: Any = scores.astype(np.float32)
+    apart: Any = groups.astype(np.int32)
+    found = cv2.dnn.NMSBoxesBatched(sized, certain, apart, -1.0, overlap)
     kept = np.asarray(found, np.intp).ravel()
     return kept[np.argsort(-scores[kept], kind="stable")]
 

@@ -111,12 +111,10 @@ def split_shape(input_shape: tuple[int | None, ...]) -> tuple[int | None, tuple[
     Raises:
         ValueError: for any other shape.
     """
-    if len(input_shape) != 4 or None in input_shape[1:] or (input_shape[0] is not None and input_shape[0] < 1):
-        raise ValueError(
-            f"A sequence model takes frames of shape (T, H, W, C), T possibly None. Received: {input_shape}."
-        )
-    frames, height, width, channels = input_shape
-    return frames, (height, width, channels)  # type: ignore[return-value]
+    match input_shape:
+        case (frames, int(height), int(width), int(channels)) if frames is None or frames >= 1:
+            return frames, (height, width, channels)
+    raise ValueError(f"A sequence model takes frames of shape (T, H, W, C), T possibly None. Received: {input_shape}.")
 
 
 def take_encoder_weights(encoder: keras.Model, path: str | Path) -> None:

@@ -94,10 +94,13 @@ def _folder(picture: Path) -> Path:
 
 
 def _row(result: FrameResult, classes: Sequence[str]) -> Row:
-    scored = [face for face in result.faces if face.scores is not None and face.scores.probabilities is not None]
+    scored = [
+        (float(face.face.box[2] * face.face.box[3]), face.scores.probabilities)
+        for face in result.faces
+        if face.scores is not None and face.scores.probabilities is not None
+    ]
     row: dict[str, object] = {"path": result.source}
     if scored:
-        largest = max(scored, key=lambda face: float(face.face.box[2] * face.face.box[3]))
-        probabilities = largest.scores.probabilities  # type: ignore[union-attr]  # `scored` have them
-        row |= {name: round(float(value), 6) for name, value in zip(classes, probabilities, strict=True)}  # type: ignore[arg-type]
+        _, probabilities = max(scored, key=lambda pair: pair[0])
+        row |= {name: round(float(value), 6) for name, value in zip(classes, probabilities, strict=True)}
     return row
