@@ -49,7 +49,7 @@ weights, files and results are those of the Keras layers. What there is, in `fer
 | `Adam`, `AdamW` | `FusedAdam` | one kernel for each variable |
 
 Everything else is Keras's own: what has no form here, or is set up in a way that the form does not know
-(`ferkeras/training/cpu/choice.py`). `tests/test_cpu_twin.py` holds each equal to Keras's, forward, backward and in what it
+(`ferkeras/training/cpu/choice.py`). `tests/test_cpu_layers.py` holds each equal to Keras's, forward, backward and in what it
 remembers. `ferkeras benchmark RUN --part training` prints the same comparison for a run of your own.
 """  # noqa: E501 - rows of a Markdown table
 
