@@ -146,7 +146,8 @@ def start(tmp_path: Path, *, workers: int) -> "subprocess.Popen[bytes]":
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, start_new_session=True, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    wait_for(lambda: len(list((tmp_path / "work").rglob("done.json"))) >= 4)
+    # `os.walk` bears that a folder gets its name while it is read; `rglob` does not.
+    wait_for(lambda: sum("done.json" in files for _, _, files in os.walk(tmp_path / "work")) >= 4)
     return process
 
 
