@@ -31,8 +31,8 @@ NETWORKS = {
 }
 PAGE = """# Training on a CPU
 
-Written by `python benchmarks/cpu_training.py`; {machine}. AdamW, random pictures held in memory; images per second, and
-in brackets the ratio to plain Keras in float32, which is measured in turns with the others.
+Written by `python benchmarks/cpu_training.py {options}`; {machine}.
+AdamW, random pictures held in memory; images per second, and in brackets the ratio to plain Keras in float32, which is measured in turns with the others.
 
 {table}
 
@@ -81,7 +81,8 @@ def main() -> None:
         rows.append(f"| {name} | {batch_size} of {side}x{side}x{channels} | {' | '.join(cells)} |")
         print(rows[-1], file=sys.stderr, flush=True)
         gc.collect()
-    page = PAGE.format(machine=machine(), table="\n".join(rows))
+    options = " ".join([f"--steps {args.steps}", f"--rounds {args.rounds}", *args.models])
+    page = PAGE.format(options=options, machine=machine(), table="\n".join(rows))
     if args.output:
         write_atomically(args.output, page)
     else:
