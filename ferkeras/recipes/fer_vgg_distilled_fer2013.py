@@ -6,7 +6,7 @@ rate, which is what a CPU has time for. The mean of two teachers is better than 
 soft labels take the place of the smoothing.
 
 Command: python train.py fer_vgg_distilled_fer2013 --init-from saved_models/fer_vgg_fer2013 --manual-dir DIR, with the
-runs `fer_vgg_fer2013` and `fer_mobile_fer2013` in the same folder of runs.
+runs `fer_vgg_fer2013` and `fer_mobile` in the same folder of runs.
 Cost: 28 epochs of 225 steps.
 Measured: not yet run to its end.
 """
@@ -21,7 +21,7 @@ RECIPE = dataclasses.replace(
     parent.RECIPE,
     name="fer_vgg_distilled_fer2013",
     loss=Loss("cross_entropy"),
-    distill=Distill(("fer_vgg_fer2013", "fer_mobile_fer2013"), temperature=2.0, weight=0.7),
+    distill=Distill(("fer_vgg_fer2013", "fer_mobile"), temperature=2.0, weight=0.7),
     optimizer=dataclasses.replace(parent.RECIPE.optimizer, learning_rate=0.03),
     schedule=Schedule("cosine", warmup="1ep"),
     duration="28ep",
