@@ -3,7 +3,7 @@
 Read by PyAV, which carries its own FFmpeg.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import chain, dropwhile
 from mmap import mmap
@@ -94,7 +94,7 @@ class Video:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         self.problems: list[str] = []
-        self._readers: list[Iterator[Frame]] = []
+        self._readers: list[Generator[Frame, None, None]] = []
         if not self.path.is_file():
             raise InputError("There is no such video file", received=str(path))
         av = _av()
@@ -120,7 +120,7 @@ class Video:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for reader in self._readers:
-            reader.close()  # type: ignore[attr-defined]  # they are generators
+            reader.close()
 
     def between(self, start_s: float, stop_s: float) -> tuple[int, int]:
         """`start` and `stop` for `frames`: the frames shown from `start_s` on and before `stop_s`, in seconds."""
@@ -142,7 +142,7 @@ class Video:
         self._readers.append(reader)
         return reader
 
-    def _read(self, start: int, stop: int, step: int) -> Iterator[Frame]:
+    def _read(self, start: int, stop: int, step: int) -> Generator[Frame, None, None]:
         next_index = start  # the first one of which it is not known yet whether it can be decoded
         damaged = False
         for index, frame in self._decoded(start) if start < stop else ():

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -10,8 +11,6 @@ import numpy as np
 from ferkeras.faces.detection import Detector, Faces
 
 T = TypeVar("T")
-
-_END = object()
 
 
 class Stages:
@@ -42,10 +41,10 @@ class Stages:
         iterator = iter(items)
         while True:
             with self.timed(name):
-                item = next(iterator, _END)
-            if item is _END:
+                made = tuple(islice(iterator, 1))
+            if not made:
                 return
-            yield item  # type: ignore[misc]
+            yield made[0]
 
     def table(self) -> str:
         """Markdown rows of stage, seconds and share, most expensive first."""
