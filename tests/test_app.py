@@ -1,87 +1,22 @@
-"""What the page answers, without Gradio and without a network; and how the command ends when it cannot begin."""
+"""What the page answers to pictures, cameras and videos, without Gradio and without a network."""
 
 import csv
-import html.parser
-import socket
-import sys
 import threading
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ferkeras.app import markup, server
-from ferkeras.app.about import about
 from ferkeras.app.camera import PAUSE_S, Camera, decode_frame, encode_frame
-from ferkeras.app.explanation import SIDE, Explainer
 from ferkeras.app.model import Model
 from ferkeras.app.picture import LONGEST, answer, shrunk
-from ferkeras.app.session import MOST, Sessions
 from ferkeras.app.video import analyse
-from ferkeras.errors import InputError, MissingExtraError
-from ferkeras.faces.track import TrackedFace
-from ferkeras.modelcard import LIMITS
-from ferkeras.pictures import read_picture
-from ferkeras.prediction.result import FaceResult, FrameResult, Scores
-from ferkeras.runs import RunFolder
-from ferkeras.video import Frame, open_video
-from tests import tiny_networks
-from tests.commands import assert_one_line, call
+from ferkeras.errors import InputError
+from ferkeras.prediction.result import FrameResult
+from ferkeras.video import open_video
+from tests.fake_app import LABELS, Clock, Fake, Texts, face
 from tests.make_video import write_video
-from tests.tiny_runs import still_run
-
-LABELS = ("angry", "<happy>", "sad")
-PROBABILITIES = np.array([0.1, 0.7, 0.2])
-
-
-def face(number: int = 0, scores: Scores | None = None) -> FaceResult:
-    box = np.array([10, 5, 20, 25], np.float32)
-    landmarks = np.full((5, 2), 15, np.float32)
-    scores = scores or Scores(PROBABILITIES, 0.5, -0.25)
-    return FaceResult(TrackedFace(number, box, landmarks, 0.9, True), scores, "<happy>")
-
-
-class Fake:
-    """Finds one face in everything that is not black, and notes how many callers it has at once."""
-
-    labels = LABELS
-    takes_clips = False
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = RunFolder(folder)
-        self.callers = self.most_callers = 0
-        self._lock = threading.Lock()
-
-    def _result(self, source: str, frame: int, time_s: float | None, image: np.ndarray) -> FrameResult:
-        with self._lock:
-            self.callers += 1
-            self.most_callers = max(self.most_callers, self.callers)
-        threading.Event().wait(0.002)
-        with self._lock:
-            self.callers -= 1
-        return FrameResult(source, frame, time_s, image, (face(),) if image.any() else ())
-
-    def pictures(self, paths: Iterable[str | Path]) -> Iterator[FrameResult]:
-        for path in paths:
-            try:
-                yield self._result(str(path), 0, None, read_picture(Path(path)))
-            except InputError as error:
-                yield FrameResult(str(path), 0, None, None, (), problem=error)
-
-    def video(self, path: str | Path) -> Iterator[FrameResult]:
-        with open_video(Path(path)) as video:
-            yield from self.stream(video.frames(), source=str(path))
-
-    def stream(self, frames: Iterable[Frame], *, source: str, live: bool = False) -> Iterator[FrameResult]:
-        for frame in frames:
-            if frame.image[0, 0, 0] == 13:
-                raise InputError("Unlucky")
-            yield self._result(source, frame.index, frame.time_s, frame.image)
-
-    def crop(self, image: np.ndarray, face: TrackedFace) -> np.ndarray:
-        return image[:8, :8]
 
 
 @pytest.fixture
@@ -97,29 +32,6 @@ def picture(tmp_path: Path) -> Path:
     path.parent.mkdir()
     Image.fromarray(np.full((60, 80, 3), 200, np.uint8)).save(path)
     return path
-
-
-class Texts(html.parser.HTMLParser):
-    """Tags that are open, which must close in order, and all texts."""
-
-    def __init__(self, source: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.texts: list[str] = []
-        self.feed(source)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.tags.append(tag)
-        if tag != "img":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
 
 
 def test_a_picture_gives_files_bars_and_crops(model: Model, picture: Path, tmp_path: Path) -> None:
@@ -194,14 +106,6 @@ def test_one_question_at_a_time_and_pictures_between_frames(model: Model, pictur
     assert model.predictor.most_callers == 1
     assert order.count("frame") == 40
     assert "frame" in order[order.index("picture") :]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_camera(model: Model) -> None:
@@ -279,120 +183,3 @@ def test_no_video_is_told_without_the_folder(model: Model, tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"Received: page\.mp4\.") as error:
         list(analyse(model, path, tmp_path, stop=lambda: False))
     assert str(tmp_path) not in str(error.value)
-
-
-def test_markup_escapes_and_bounds() -> None:
-    rows = [{"source": "<script>", "value": None}, {"value": 0.5}] * markup.MOST_ROWS
-    table = Texts(markup.table(rows, ["source", "value"], caption="<b>"))
-    assert "script" not in table.tags
-    assert table.tags.count("tr") == markup.MOST_ROWS + 1
-    assert f"{markup.MOST_ROWS} more rows are in the file." in table.texts
-    assert "b" not in Texts(markup.status("<b>", done=0.5)).tags
-    assert "b" not in Texts(markup.live("data:image/jpeg;base64,", '"><b>', "<b>")).tags
-
-
-def test_faces_without_scores_and_without_classes() -> None:
-    waiting = FaceResult(face().face, None, None)
-    affect = FaceResult(face(1).face, Scores(None, -0.5, 0.25), None)
-    result = FrameResult("a", 0, None, None, (waiting, affect))
-    assert markup.sentence(result) == (
-        "2 faces: person 0 not seen for long enough yet; person 1 valence -0.50, arousal +0.25."
-    )
-    bars = markup.bars(result, ())
-    assert "margin-left:25.0%;width:25.0%" in bars  # from -0.5 to 0 on the scale from -1 to 1
-    assert "margin-left:50.0%;width:12.5%" in bars
-
-
-def test_what_a_visitor_leaves_is_removed(tmp_path: Path) -> None:
-    sessions = Sessions(tmp_path)
-    session, other = sessions.get("a"), sessions.get("b")
-    assert sessions.get("a") is session
-    own, shared = tmp_path / "1" / "own.png", tmp_path / "2" / "shared.png"
-    for path in (own, shared):
-        path.parent.mkdir()
-        path.touch()
-        session.uploaded(str(path))
-    other.uploaded(str(shared))
-    with session.results() as folder:
-        (folder / "kept.jpg").touch()
-    with pytest.raises(InputError), session.results() as failed:
-        raise InputError("Failed")
-    assert folder.exists()
-    assert not failed.exists()
-    sessions.close("a")
-    assert session.stop.is_set()
-    assert {path.name for path in tmp_path.iterdir()} == {"2", other.folder.name}
-    sessions.close("b")
-    assert not list(tmp_path.iterdir())
-    sessions.close("unknown")
-
-
-def test_only_the_idle_are_forgotten(tmp_path: Path) -> None:
-    sessions = Sessions(tmp_path)
-    busy, idle = sessions.get("busy"), sessions.get("idle")
-    with busy.results():
-        for number in range(MOST):
-            sessions.get(str(number))
-        assert busy.folder.exists()
-        assert not idle.folder.exists()
-        assert sessions.get("busy") is busy
-    assert len(list(tmp_path.iterdir())) == MOST
-
-
-def test_about(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "a_run")
-    folder.path.mkdir()
-    with pytest.raises(InputError, match="model card"):
-        about([folder])
-    card = f"# a_run\n\nMade of wax.\n\n## Results\n\n![plot](plots/a.png)\n\n## Limits\n\n{LIMITS}\n"
-    (folder.path / "README.md").write_text(card)
-    text = about([folder])
-    assert text.count(LIMITS) == 1
-    assert "## Model: a_run\n\nMade of wax.\n\n### Results" in text
-    assert "plots/" not in text
-    assert "2024/1689" in text
-    assert "Apache" in text
-
-
-def test_explanation(tmp_path: Path) -> None:
-    predictor = Fake(tmp_path / "run")
-    still_run(tmp_path / "run", tiny_networks.BOTH)
-    explainer = Explainer(Model(predictor))
-    assert explainer.targets == (*tiny_networks.EMOTION["emotion"], "valence", "arousal")
-    crop = tiny_networks.images(1)[0]
-    path, speaks = explainer(crop, "happy", "gradcam", tmp_path)
-    with Image.open(path) as image:
-        assert image.size == (SIDE, SIDE)
-        pixels = np.asarray(image).astype(int)
-    assert speaks == bool(np.ptp(pixels, axis=-1).any())  # a grey face has colour only where the map has some
-    with pytest.raises(InputError, match="does not have this class"):
-        explainer(crop, "bored", "gradcam", tmp_path)
-
-
-def test_an_address_that_is_taken() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(InputError, match=r"cannot be used.*--port"):
-            server.check_address("127.0.0.1", taken.getsockname()[1])
-    with pytest.raises(InputError, match="cannot be used"):
-        server.check_address("no.such.host.invalid", 7860)
-    with pytest.raises(InputError, match="65535"):
-        server.check_address("127.0.0.1", 70000)
-
-
-def test_without_gradio(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    monkeypatch.setitem(sys.modules, "gradio", None)
-    with pytest.raises(MissingExtraError, match=r"ferkeras\[app\]"):
-        server.check_gradio()
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "recipe.json").write_text("{}")
-    assert_one_line(call(capsys, "app", tmp_path / "run"), "ferkeras[app]")
-
-
-def test_wrong_usage_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert_one_line(call(capsys, "app", "absent", "--runs", tmp_path), "no run of this name", "absent")
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "recipe.json").write_text("{}")
-    assert_one_line(call(capsys, "app", "run", "--runs", tmp_path, "--compare", "absent"), "absent")
-    assert_one_line(call(capsys, "app", "run", "--runs", tmp_path, "--max-upload", 0), "--max-upload")

@@ -1,0 +1,24 @@
+"""`fer_mobile` on FER2013 a second time: from its own weights, taught by the better network of a second cycle.
+
+Source: this library, see `ferkeras.recipes.fer_mobile_fer2013`, whose cycle comes before this one, and
+`ferkeras.recipes.fer_vgg_distilled_fer2013`, whose run teaches. A smaller rate keeps what the first cycle learned.
+
+Command: python train.py fer_mobile_second_fer2013 --name fer_mobile --init-from RUN --manual-dir DIR, where RUN is the
+run of the first cycle, in another folder than the runs, and `fer_vgg_distilled_fer2013` is among the runs.
+Cost: 30 epochs of 225 steps.
+Measured: not yet run to its end.
+"""
+
+import dataclasses
+
+from ferkeras.recipe import Schedule
+from ferkeras.recipes import fer_mobile_fer2013 as parent
+
+RECIPE = dataclasses.replace(
+    parent.RECIPE,
+    name="fer_mobile_second_fer2013",
+    distill=dataclasses.replace(parent.RECIPE.distill, teachers=("fer_vgg_distilled_fer2013",)),
+    optimizer=dataclasses.replace(parent.RECIPE.optimizer, learning_rate=2e-3),
+    schedule=Schedule("cosine", warmup="1ep"),
+    duration="30ep",
+)
