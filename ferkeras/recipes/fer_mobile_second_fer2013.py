@@ -12,12 +12,13 @@ Measured: not yet run to its end.
 import dataclasses
 
 from ferkeras.recipe import Schedule
+from ferkeras.recipe_data import Distill
 from ferkeras.recipes import fer_mobile_fer2013 as parent
 
 RECIPE = dataclasses.replace(
     parent.RECIPE,
     name="fer_mobile_second_fer2013",
-    distill=dataclasses.replace(parent.RECIPE.distill, teachers=("fer_vgg_distilled_fer2013",)),
+    distill=Distill(("fer_vgg_distilled_fer2013",), temperature=3.0, weight=0.8),
     optimizer=dataclasses.replace(parent.RECIPE.optimizer, learning_rate=2e-3),
     schedule=Schedule("cosine", warmup="1ep"),
     duration="30ep",
