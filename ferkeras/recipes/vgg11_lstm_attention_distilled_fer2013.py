@@ -1,0 +1,25 @@
+"""The network of `vgg11_lstm_attention_fer2013`, distilled from `fer_vgg_distilled_fer2013`.
+
+Source: this library. The augmentation and the batches of `vgg11_lstm_attention_long_fer2013`, and the loss of
+`fer_mobile_fer2013`: with soft labels half as many epochs do.
+
+Command: python train.py vgg11_lstm_attention_distilled_fer2013 --name vgg11_lstm_attention_fer2013 --manual-dir DIR, with
+the run `fer_vgg_distilled_fer2013` in the same folder of runs; `--set "distill.teachers=('RUN',)"` names another.
+Cost: 16 epochs of 225 steps.
+Measured: not yet run to its end.
+"""
+
+import dataclasses
+
+from ferkeras.recipe import Loss, Schedule
+from ferkeras.recipe_data import Distill
+from ferkeras.recipes import vgg11_lstm_attention_long_fer2013 as parent
+
+RECIPE = dataclasses.replace(
+    parent.RECIPE,
+    name="vgg11_lstm_attention_distilled_fer2013",
+    loss=Loss("cross_entropy"),
+    distill=Distill(("fer_vgg_distilled_fer2013",), temperature=3.0, weight=0.8),
+    schedule=Schedule("cosine", warmup="1ep"),
+    duration="16ep",
+)
