@@ -3,8 +3,8 @@
 Source: this library. The augmentation and the batches of `vgg11_lstm_attention_long_fer2013`, and the loss of
 `fer_mobile_fer2013`: with soft labels half as many epochs do.
 
-Command: python train.py vgg11_lstm_attention_distilled_fer2013 --name vgg11_lstm_attention_fer2013 --manual-dir DIR, with
-the run `fer_vgg_distilled_fer2013` in the same folder of runs; `--set "distill.teachers=('RUN',)"` names another.
+Command: python train.py vgg11_lstm_attention_distilled_fer2013 --name vgg11_lstm_attention_fer2013 --manual-dir DIR,
+with the run `fer_vgg_distilled_fer2013` in the same folder of runs; `--set "distill.teachers=('RUN',)"` names another.
 Cost: 16 epochs of 225 steps.
 Measured: not yet run to its end.
 """
