@@ -43,6 +43,7 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "no_geometry": ("no rotation, shift and zoom", _GEOMETRY),
     "no_light": ("no brightness and contrast", _LIGHT),
     "no_erasing": ("no random erasing", _NO_ERASING),
+    "noise": ("with noise", ("augment.noise=0.1",)),
     "mixup": ("with MixUp", ("augment.mixup=0.2",)),
     "cutmix": ("with CutMix", ("augment.cutmix=1.0",)),
     "constant_rate": ("a constant learning rate", ("schedule.name=constant",)),

@@ -108,7 +108,7 @@ def _check_cache(recipe: "Recipe") -> None:
     _require(recipe.data.clips is not None, "cache_features", "false without data.clips", True)
     frozen = recipe.model.options.get("freeze_encoder", False)
     _require(frozen is True, "model.options.freeze_encoder", "true with cache_features", frozen)
-    for key in ("flip", "rotation", "translation", "zoom", "brightness", "contrast", "erasing"):
+    for key in ("flip", "rotation", "translation", "zoom", "brightness", "contrast", "erasing", "noise"):
         value = getattr(recipe.augment, key)
         _require(not value, f"augment.{key}", "off with cache_features: frames are encoded once", value)
     crop = recipe.augment.crop
@@ -134,7 +134,7 @@ def _check_augment(augment: Augment) -> None:
     for key in ("mixup", "cutmix"):
         value = getattr(augment, key)
         _require(0 <= value < math.inf, f"augment.{key}", "at least 0 and finite", value)
-    for key in ("randaugment_strength", "erasing"):
+    for key in ("randaugment_strength", "erasing", "noise"):
         value = getattr(augment, key)
         _require(0 <= value <= 1, f"augment.{key}", "in [0, 1]", value)
     _require(augment.zoom < 1, "augment.zoom", "under 1", augment.zoom)

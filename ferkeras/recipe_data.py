@@ -82,7 +82,8 @@ class Augment:
     2. RandAugment's operations;
     3. ten crops in the place of each image;
     4. random erasing;
-    5. MixUp or CutMix with another image of the batch.
+    5. Gaussian noise;
+    6. MixUp or CutMix with another image of the batch.
     """
 
     flip: bool = True
@@ -110,6 +111,8 @@ class Augment:
     """Probability that a rectangle of an image is overwritten with noise (Zhong et al., AAAI 2020)."""
     erasing_area: tuple[float, float] = (0.02, 0.33)
     """Least and largest fraction of the image that is overwritten."""
+    noise: float = 0.0
+    """Largest standard deviation of Gaussian noise as a fraction of 255; each image's is drawn evenly from 0 to it."""
     mixup: float = 0.0
     """alpha of the Beta distribution of the share of an image in its mixture (Zhang et al., ICLR 2018)."""
     cutmix: float = 0.0

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from ferkeras.data.augment import augment
@@ -11,7 +12,9 @@ from ferkeras.data.crops import ten_crops
 from ferkeras.recipe import Augment
 
 OFF = Augment(flip=False)
-EVERYTHING = Augment(flip=True, rotation=20.0, translation=0.1, zoom=0.1, brightness=0.1, contrast=0.2, crop=0.8)
+EVERYTHING = Augment(
+    flip=True, rotation=20.0, translation=0.1, zoom=0.1, brightness=0.1, contrast=0.2, crop=0.8, noise=0.1
+)
 EACH = [
     Augment(flip=True),
     Augment(flip=False, rotation=30.0),
@@ -20,8 +23,9 @@ EACH = [
     Augment(flip=False, brightness=0.3),
     Augment(flip=False, contrast=0.3),
     Augment(flip=False, crop=0.7),
+    Augment(flip=False, noise=0.2),
 ]
-LATER = Augment(flip=True, rotation=20.0, crop=0.9, randaugment=2, erasing=0.5, mixup=1.0, cutmix=1.0)
+LATER = Augment(flip=True, rotation=20.0, crop=0.9, randaugment=2, erasing=0.5, noise=0.1, mixup=1.0, cutmix=1.0)
 
 
 def apply(images: np.ndarray, settings: Augment, *, seed: tuple[int, int] = (0, 0)) -> np.ndarray:
@@ -245,6 +249,30 @@ def test_light_is_clipped_and_does_not_wrap_around() -> None:
     images[:, :4] = 255
     changed = apply(images, dataclasses.replace(OFF, brightness=0.5, contrast=0.5)).astype(int)
     assert (changed[:, 0] > changed[:, -1]).all()
+
+
+# Noise
+
+
+def test_noise_has_its_strength_in_each_image_and_no_pattern() -> None:
+    grey = np.full((400, 24, 24, 3), 128, np.uint8)
+    added = apply(grey, dataclasses.replace(OFF, noise=0.1)).astype(float) - 128
+    deviation = added.std(axis=(1, 2, 3)) / 255
+    assert covers(2 * deviation - 0.1, 0.1, slack=0.01), "evenly from none to the largest"
+    assert np.abs(added.mean(axis=(1, 2, 3))).max() < 3
+    strong = added[deviation > 0.05]
+    assert scipy.stats.kurtosis(strong / strong.std(axis=(1, 2, 3), keepdims=True), axis=None) == pytest.approx(
+        0, abs=0.1
+    )
+    for first, second in ((added[:, 1:], added[:, :-1]), (added[..., 0], added[..., 1]), (added[1:], added[:-1])):
+        assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.02
+
+
+def test_noise_is_clipped_and_does_not_wrap_around() -> None:
+    for value in (0, 255):
+        changed = apply(np.full((16, 12, 12, 1), value, np.uint8), dataclasses.replace(OFF, noise=0.1)).astype(int)
+        assert 0.5 < (changed == value).mean() < 0.8
+        assert np.abs(changed - value).max() < 5 * 0.1 * 255
 
 
 # The later stages, each of which has tests of its own: their order, their labels, their seeds

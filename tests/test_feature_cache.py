@@ -295,6 +295,7 @@ def test_a_cache_of_other_data_is_stale(data_dir: Path, tmp_path: Path) -> None:
         ({"model": Model("xception_lstm")}, r"model\.options\.freeze_encoder must be true with cache_features"),
         ({"augment": Augment()}, r"augment\.flip must be off with cache_features"),
         ({"augment": Augment(flip=False, erasing=0.5)}, r"augment\.erasing must be off with cache_features"),
+        ({"augment": Augment(flip=False, noise=0.1)}, r"augment\.noise must be off with cache_features"),
         ({"augment": Augment(flip=False, crop=0.9)}, r"augment\.crop must be 1 with cache_features"),
     ],
 )

@@ -68,6 +68,7 @@ WRONG = {
     "augment.crop=1.1": "augment.crop must be in (0, 1]",
     "augment.randaugment=-1": "augment.randaugment must be at least 0",
     "augment.randaugment_strength=1.5": "augment.randaugment_strength must be in [0, 1]",
+    "augment.noise=1.5": "augment.noise must be in [0, 1]",
     "augment.erasing=-0.1": "augment.erasing must be in [0, 1]",
     "augment.erasing_area=0.4,0.2": "augment.erasing_area must be two rising values in (0, 1]",
     "augment.erasing_area=0,0.2": "augment.erasing_area must be two rising values in (0, 1]",

@@ -25,7 +25,9 @@ from ferkeras.training.finish import finish
 from ferkeras.training.progress import Progress
 from ferkeras.training.trainee import Trainee
 
-EVERY_DRAW = Augment(rotation=20.0, contrast=0.1, crop=0.9, randaugment=1, erasing=0.5, mixup=0.4, cutmix=1.0)
+EVERY_DRAW = Augment(
+    rotation=20.0, contrast=0.1, crop=0.9, randaugment=1, erasing=0.5, noise=0.1, mixup=0.4, cutmix=1.0
+)
 
 
 def weights(folder: Path) -> list[np.ndarray]:

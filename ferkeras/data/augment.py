@@ -12,6 +12,7 @@ import tensorflow as tf
 from ferkeras.data.crops import ten_crops
 from ferkeras.data.erasing import random_erasing
 from ferkeras.data.mixing import mix
+from ferkeras.data.noise import gaussian_noise
 from ferkeras.data.randaugment import randaugment
 from ferkeras.data.warp import to_uint8, warp
 from ferkeras.recipe import Augment
@@ -34,7 +35,8 @@ def augment(
         With `settings.ten_crop` there are ten times as many of both, and the ten views of an image are neighbours.
     """
     # The first seeds of a split do not depend on how many follow: a new stage at the end leaves old runs as they are.
-    flip, geometry, light, operations, erased, mixed = tf.unstack(tf.random.experimental.stateless_split(seed, 6))
+    seeds = tf.random.experimental.stateless_split(seed, 7)
+    flip, geometry, light, operations, erased, mixed, noisy = tf.unstack(seeds)
     if settings.flip:
         mirrored = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], flip) < 0.5
         images = tf.where(mirrored, images[:, :, ::-1, :], images)
@@ -52,6 +54,8 @@ def augment(
         labels = tf.repeat(labels, 10, axis=0)
     if settings.erasing:
         images = random_erasing(images, probability=settings.erasing, area=settings.erasing_area, seed=erased)
+    if settings.noise:
+        images = gaussian_noise(images, largest=settings.noise, seed=noisy)
     if settings.mixes:
         return mix(images, labels, mixup=settings.mixup, cutmix=settings.cutmix, classes=classes, seed=mixed)
     return images, labels
