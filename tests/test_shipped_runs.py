@@ -17,7 +17,7 @@ from ferkeras.runs import RunFolder
 from tfds_builders.fer2013.reading import read_examples
 
 ROOT = Path(__file__).parents[1] / "saved_models"
-ON_FER2013 = ("fer_vgg_fer2013", "fer_mobile")
+ON_FER2013 = ("fer_vgg_distilled_fer2013", "fer_mobile", "vgg11_lstm_attention_fer2013")
 SHIPPED = (*ON_FER2013, "efficientnet_lstm_synthetic")
 MOST_BYTES = 60e6
 FACE = (slice(40, 200), slice(140, 300))  # of the portrait
