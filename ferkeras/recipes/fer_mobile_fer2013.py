@@ -9,7 +9,8 @@ same folder of runs; `--set "distill.teachers=('RUN', 'RUN')"` names others or s
 `--set distill=none`.
 Cost: 34 epochs of 225 steps; 52 s an epoch on two cores of an Intel Xeon (AMX), 100 s on two of an AMD EPYC (Zen 4).
 Measured: PublicTest accuracy 0.6762 (n = 3,589; 95 % interval 0.6612 to 0.6910), epoch 24, seed 0; its teacher has
-0.6882. The run is in `saved_models/`. With 60 epochs, and a teacher of 0.6932, it was 0.6888. PrivateTest: not read.
+0.6882. With 60 epochs, and a teacher of 0.6932, it was 0.6888. `fer_mobile_second_fer2013` goes on from here.
+PrivateTest: not read.
 """
 
 import dataclasses
