@@ -7,7 +7,8 @@ Source: the report on valence and arousal from AFEW-VA, see `efficientnet_lstm_a
 Command: python train.py efficientnet_lstm_clips, after python train.py efficientnet_va_stills
 Cost: two minutes on two CPU cores for the stills, five for the clips.
 Measured: CCC on the test split 0.974 for valence and 0.948 for arousal, mean 0.961
-(95 % interval over subjects 0.951 to 0.969), by python benchmarks/sequences.py.
+(95 % interval over subjects 0.951 to 0.969), by python benchmarks/sequences.py. With
+`--name efficientnet_lstm_synthetic` it is the demonstration in `saved_models/`.
 """
 
 from ferkeras.recipe import AffectTerms, Augment, Data, Loss, Model, Optimizer, Recipe, Schedule

@@ -6,7 +6,7 @@ weights, the config and the meaning of the Keras layers, so weights move between
 name them: `ferkeras.training.twin` puts them in the place of the plain layers for the time of training.
 
 `ferkeras benchmark RUN --part training` measures what they bring to a run, `benchmarks/cpu_training.py` to
-every network.
+every network: `docs/cpu.md`.
 """
 
 from ferkeras.training.cpu.activation import FusedActivation
