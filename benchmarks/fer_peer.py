@@ -10,8 +10,8 @@ are measured need, and OpenCV 5 no longer brings the cascade that it looks for):
 
 Each line of standard input is a task, each line of standard output its answer:
 
-    {"task": "images", "network": "keras", "files": [...]}      -> boxes [[[x, y, w, h], ...], ...], seconds
-    {"task": "video", "network": "keras", "file": "film.mp4"}   -> the same, a list of boxes for each frame
+    {"task": "images", "network": "keras", "files": [...]}      -> boxes [[[x, y, w, h], ...], ...], emotions, seconds
+    {"task": "video", "network": "keras", "file": "film.mp4"}   -> the same without emotions, for each frame
     {"task": "crops", "network": "keras", "file": "faces.npy"}  -> labels, probabilities (N, K), seconds, parameters
 
 `network` is `keras`, the Keras file of the package, or `tflite`, its quantised form, which it takes unless told
@@ -36,7 +36,9 @@ def images(peer: FER, task: dict[str, Any]) -> dict[str, Any]:
     """Finds and classifies the faces of picture files, one file after the other; reading them is part of the time."""
     start = time.perf_counter()
     found = [peer.detect_emotions(cv2.imread(file)) for file in task["files"]]
-    return {"boxes": [boxes(faces) for faces in found], "seconds": time.perf_counter() - start}
+    seconds = time.perf_counter() - start
+    named = [[max(face["emotions"], key=face["emotions"].get) for face in faces] for faces in found]
+    return {"boxes": [boxes(faces) for faces in found], "emotions": named, "seconds": seconds}
 
 
 def video(peer: FER, task: dict[str, Any]) -> dict[str, Any]:
