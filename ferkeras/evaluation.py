@@ -11,12 +11,13 @@ from ferkeras.affect_plots import plot_affect_over_time, plot_affect_plane, plot
 from ferkeras.affect_report import OUTPUTS, affect_report
 from ferkeras.data.clip_pipeline import ClipPipeline
 from ferkeras.data.pipeline import StillPipeline
-from ferkeras.inference import Runner, evaluation_batch, gather_heads, softmax, with_views
+from ferkeras.inference import Runner, evaluation_batch, gather_heads, softmax
 from ferkeras.labels import UNLABELLED
 from ferkeras.metrics import INTERVAL_METRICS, SCORES, classification_report
 from ferkeras.plots import plot_confusion_matrix, plot_reliability
 from ferkeras.runs import RunFolder
 from ferkeras.valence_arousal import expected_values
+from ferkeras.views import with_views
 
 #: What a file made of a network is held against it by, where the report has it; of valence and arousal also the CCC.
 COMPARED = ("accuracy", "macro_f1", "ece", "nll", "mean_ccc")
@@ -88,7 +89,7 @@ def evaluate(
         data: Gives the examples, and the subjects where the data set names them: confidence intervals are then
             drawn over subjects, whose images are not independent.
         split: A split of the data set, or a slice of one.
-        tta: Test-time augmentation: `none`, `flip`, or for stills `ten_crop`. The sides of the ten crops are
+        tta: Test-time augmentation: a key of `ferkeras.views.VIEWS`. The sides of the ten crops are
             `augment.crop` of the recipe where that is under 1, and 40/48 of the image's sides elsewhere.
         seed: Of the bootstrap.
         training_means: Mean valence and arousal of the training split, for the constant beside the network.

@@ -1,6 +1,5 @@
 """Runs a model over batches and gathers what it says, in the order of the input."""
 
-import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -8,9 +7,7 @@ import keras
 import numpy as np
 
 from ferkeras.data.clip_pipeline import ClipPipeline
-from ferkeras.data.crops import crop_boxes
 from ferkeras.data.pipeline import StillPipeline
-from ferkeras.errors import InputError
 from ferkeras.labels import UNLABELLED
 
 #: Images (B, H, W, C), or {"frames": (B, T, H, W, C), "frame_mask": (B, T) bool}, pixels in [0, 255] -> {head: logits
@@ -104,57 +101,3 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities (..., K) in float64, which sum to one closely enough for every check."""
     return np.exp(log_softmax(logits))
-
-
-def flip_views(images: Any) -> list[Any]:
-    """The images (B, H, W, C) and their mirror images; clips likewise, all frames of which are mirrored."""
-    if isinstance(images, Mapping):
-        return [images, {**images, "frames": images["frames"][:, :, :, ::-1]}]
-    return [images, images[:, :, ::-1]]
-
-
-def ten_crop_views(images: np.ndarray, *, fraction: float = 40 / 48) -> list[np.ndarray]:
-    """Four corners and the centre at `fraction` of the side, each scaled back to (H, W), and their mirror images.
-
-    The boxes are those of `ferkeras.data.crops`; 40 of 48 pixels is the custom on FER2013.
-
-    Raises:
-        InputError: for clips.
-    """
-    if isinstance(images, Mapping):
-        raise InputError("Ten crops are for still images", received="clips", action="Take the views none or flip.")
-    height, width = images.shape[1:3]
-    views = []
-    for rows, columns in crop_boxes(height, width, fraction=fraction):
-        crop = images[:, rows, columns].astype("float32")
-        resized = np.asarray(keras.ops.image.resize(crop, (height, width), interpolation="bilinear"))
-        views += flip_views(resized)
-    return views
-
-
-VIEWS: dict[str, Callable[..., list[Any]]] = {
-    "none": lambda images: [images],
-    "flip": flip_views,
-    "ten_crop": ten_crop_views,
-}
-
-
-def with_views(run: Runner, tta: str, *, fraction: float = 40 / 48) -> Runner:
-    """Test-time augmentation: the logarithm of the mean probability over the views named `tta`.
-
-    Args:
-        run: The model.
-        tta: A key of `VIEWS`.
-        fraction: `ten_crop`: side of a crop as a fraction of the image's side.
-    """
-    if tta == "none":
-        return run
-    views = functools.partial(ten_crop_views, fraction=fraction) if tta == "ten_crop" else VIEWS[tta]
-
-    def averaged(images: Any) -> dict[str, np.ndarray]:
-        outputs = [run(view) for view in views(images)]
-        return {
-            name: np.log(np.mean([softmax(output[name]) for output in outputs], axis=0) + 1e-30) for name in outputs[0]
-        }
-
-    return averaged

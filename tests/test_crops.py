@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from ferkeras.data.crops import crop_boxes, ten_crops
-from ferkeras.inference import ten_crop_views
+from ferkeras.views import ten_crop_views
 
 
 def test_boxes_by_hand() -> None:

@@ -14,13 +14,14 @@ from ferkeras.data.clips import windows
 from ferkeras.data.opening import open_clips
 from ferkeras.errors import InputError
 from ferkeras.evaluation import collect, evaluate, table
-from ferkeras.inference import Runner, evaluation_batch, with_views
+from ferkeras.inference import Runner, evaluation_batch
 from ferkeras.labels import UNLABELLED
 from ferkeras.recipe import resolve
 from ferkeras.recipe_data import Target
 from ferkeras.training import loop
 from ferkeras.training.finish import finish
 from ferkeras.training.task import training_means
+from ferkeras.views import with_views
 from tests.commands import assert_one_line, call
 from tests.tiny_clips import SPLITS, clip, clips_recipe, moving_clips
 

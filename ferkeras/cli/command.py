@@ -116,6 +116,17 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--manual-dir", type=Path, metavar="DIR", help="the official files of a data set")
 
 
+def add_tta_argument(parser: argparse.ArgumentParser) -> None:
+    """`--tta`, whose choices are the keys of `ferkeras.views.VIEWS`, which needs Keras."""
+    parser.add_argument(
+        "--tta",
+        choices=("none", "flip", "ten_crop", "scales"),
+        default="none",
+        help="test-time augmentation: the mean over mirror images, ten crops, or three sizes and their mirror images; "
+        "the sides of ten crops are the recipe's augment.crop where that is under 1, else 40/48 of the image's",
+    )
+
+
 def add_run_argument(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
     """RUN and where runs are looked for."""
     parser.add_argument(

@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ferkeras.cli.command import add_data_arguments, load_tensorflow
+from ferkeras.cli.command import add_data_arguments, add_tta_argument, load_tensorflow
 from ferkeras.cli.table import print_table
 from ferkeras.errors import InputError
 from ferkeras.files import write_atomically
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=Path("saved_models"), metavar="DIR", help="(saved_models)")
     parser.add_argument("--against", metavar="RUN", help="what the differences are to (default: the first)")
     parser.add_argument("--split", help="default: each recipe's test split")
-    parser.add_argument("--tta", choices=("none", "flip", "ten_crop"), default="none", help="test-time augmentation")
+    add_tta_argument(parser)
     parser.add_argument(
         "--shuffle-frames",
         action="store_true",

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferkeras.cli.command import add_data_arguments, add_run_argument, load_tensorflow, run_command
+from ferkeras.cli.command import add_data_arguments, add_run_argument, add_tta_argument, load_tensorflow, run_command
 from ferkeras.errors import InputError
 from ferkeras.files import write_atomically
 from ferkeras.modelcard import write_model_card
@@ -31,13 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run_argument(parser)
     parser.add_argument("--dataset", help="another data set with the same classes (default: the recipe's)")
     parser.add_argument("--split", help="default: the recipe's test split")
-    parser.add_argument(
-        "--tta",
-        choices=("none", "flip", "ten_crop"),
-        default="none",
-        help="test-time augmentation; the sides of ten crops are the recipe's augment.crop where that is under 1, "
-        "else 40/48 of the image's",
-    )
+    add_tta_argument(parser)
     parser.add_argument(
         "--artifact",
         metavar="keras|saved_model|FILE.tflite",
@@ -181,9 +175,9 @@ def _measure_robustness(
 ) -> None:
     """`--corruptions`: printed always, written as `--output` says, or to the run where it is all of the network's."""
     from ferkeras.calibration import model_hash
-    from ferkeras.inference import with_views
     from ferkeras.plots import plot_robustness
     from ferkeras.robustness import robustness, robustness_table
+    from ferkeras.views import with_views
 
     def told(done: int, total: int) -> None:
         print(f"{done} of {total} images", file=sys.stderr, flush=True)

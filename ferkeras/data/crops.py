@@ -1,7 +1,7 @@
 """The ten crops of an image: four corners and the centre, each scaled back to full size, and their mirror images.
 
 Krizhevsky et al., NIPS 2012, section 4.1, where they average a prediction. Used so at test time
-(`ferkeras.inference.ten_crop_views`), and in training, where each crop is an example of its own. Deviation: the crops
+(`ferkeras.views.ten_crop_views`), and in training, where each crop is an example of its own. Deviation: the crops
 are scaled back, so that networks of a fixed input size take part.
 """
 
