@@ -1,11 +1,11 @@
-"""The networks of this package and of `fer` 25.10 on the same faces, clean and corrupted; a Markdown page.
+"""Networks of this package and of `fer` 25.10 on the same faces, clean and corrupted; a Markdown page.
 
-    python benchmarks/faces_against_fer.py RUN --peer-python fer_venv/bin/python [--data-dir DIR] [--examples N]
+    python benchmarks/faces_against_fer.py RUN ... --peer-python fer_venv/bin/python [--data-dir DIR] [--examples N]
         [--output docs/faces_against_fer.md]
 
-RUN takes stills and was trained on FER2013. The peer lives in an environment of its own, see `benchmarks/fer_peer.py`.
-The faces are those of PublicTest, the validation split; they are made worse before either network prepares them, so
-that both see the same pixels. No speed is measured: `benchmarks/against_fer.py` does that.
+Each RUN takes stills and was trained on FER2013. The peer lives in an environment of its own, see
+`benchmarks/fer_peer.py`. The faces are those of PublicTest, the validation split; they are made worse before any
+network prepares them, so that all see the same pixels. No speed is measured: `benchmarks/against_fer.py` does that.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from against_fer import BATCH, OURS, PEERS, Peer, public_test
+from against_fer import BATCH, PEERS, Peer, public_test
 
 from ferkeras.calibration import read_calibration
 from ferkeras.corruptions import STRENGTHS
@@ -96,30 +96,31 @@ def _between(interval: Sequence[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="run folder, or the name of one under saved_models")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or names of some under saved_models")
     parser.add_argument("--peer-python", type=Path, required=True, help="Python of the peer's environment")
     parser.add_argument("--data-dir", type=Path, help="prepared data; default: as TensorFlow Datasets")
     parser.add_argument("--examples", type=int, help="so many faces, drawn with seed 0 (default: all)")
     parser.add_argument("--output", type=Path, help="Markdown file; without it the page is printed")
     options = parser.parse_args()
-    folder = RunFolder.find(options.run)
+    folders = {Path(run).name: RunFolder.find(run) for run in options.runs}
     pictures, labels, known = public_test(options.data_dir)
     names = known.tolist()
     places = np.sort(np.random.default_rng(0).permutation(len(labels))[: options.examples])
     faces, labels, peer = pictures[places], labels[places], Peer(options.peer_python)
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "faces.npy"
-        systems = {OURS: of_run(folder, names)}
+        systems = {name: of_run(folder, names) for name, folder in folders.items()}
         systems |= {name: of_peer(peer, network, names, file) for name, network in PEERS.items()}
         found = measure(systems, faces, places, corruptions=list(STRENGTHS))
     peer.close()
-    calibration = read_calibration(folder)
+    calibrations = {name: read_calibration(folder) for name, folder in folders.items()}
+    temperatures = [f"`{name}` by T = {c['temperature']:.4f}" for name, c in calibrations.items() if c]
     page = PAGE.format(
-        run=Path(options.run).name,
+        runs=" ".join(folders),
         options=f" --examples {options.examples}" if options.examples else "",
         count=len(labels),
-        calibration=f"by T = {calibration['temperature']:.4f}, fitted on this split" if calibration else "not at all",
-        head="| | " + " | ".join(systems) + " |",
+        calibrated=", ".join(temperatures) or "none of the runs",
+        head="| | " + " | ".join(systems) + " |\n|---" + "|---" * len(systems) + "|",
         table="\n".join("| " + " | ".join(row) + " |" for row in rows_of(found, labels, names)),
     )
     if options.output is None:
@@ -130,16 +131,15 @@ def main() -> None:
 
 PAGE = """# Faces beside the package `fer`
 
-Printed by `python benchmarks/faces_against_fer.py {run} --peer-python fer_venv/bin/python{options}`: the network of the
-run `{run}`, and that of `fer` 25.10.3 as the Keras file of its package and as the quantised one.
+Printed by `python benchmarks/faces_against_fer.py {runs} --peer-python fer_venv/bin/python{options}`:
+networks of this package, and that of `fer` 25.10.3 as the Keras file of its package and as the quantised one.
 
 {head}
-|---|---|---|---|
 {table}
 
-* {count} faces of PublicTest, the validation split of FER2013, given as faces without detection. The run was selected
-  by this split; on what the peer's was selected is not known. In brackets 95 % intervals.
-* The first rows are of clean faces. The run was calibrated {calibration}; the peer has no such step.
+* {count} faces of PublicTest, the validation split of FER2013, given as faces without detection. The runs were
+  selected by this split; on what the peer's was selected is not known. In brackets 95 % intervals.
+* The first rows are of clean faces. Calibrated on this split: {calibrated}; the peer has no such step.
 * Each corruption: the mean accuracy over its five severities, see `docs/evaluation.md`.
 """
 

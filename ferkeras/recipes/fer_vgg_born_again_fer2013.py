@@ -1,13 +1,15 @@
 """`fer_vgg` on FER2013 once more from random weights, taught by the run of its third cycle.
 
 Source: Furlanello et al., "Born-Again Neural Networks", ICML 2018 (arXiv 1805.04770): a network that begins anew and is
-taught by one of its own kind becomes better than it. A further cycle of the same weights does not
+taught by one of its own kind becomes better than it there, not here. A further cycle of the same weights does not
 (docs/experiments.md). The soft labels take the place of the smoothing; a little MixUp as in `fer_vgg_third_fer2013`.
 
 Command: python train.py fer_vgg_born_again_fer2013 --manual-dir DIR, with the run `fer_vgg` among the runs, as
 `fer_vgg_third_fer2013` trains it.
-Cost: 48 epochs of 225 steps; 132 to 147 s an epoch on two cores of an Intel Xeon (AMX).
-Measured: not yet run to its end; PublicTest accuracy 0.6762 after 24 epochs, seed 1. PrivateTest: not read.
+Cost: 48 epochs of 225 steps; 115 to 147 s an epoch on two cores of an Intel Xeon (AMX).
+Measured: PublicTest accuracy 0.6921 (n = 3,589; 95 % interval 0.6771 to 0.7069), epoch 40, seed 1; mirrored too 0.6907.
+That is 0.4 points above `fer_vgg_fer2013`, which has labels alone and 40 epochs, and below its teacher's 0.6985.
+PrivateTest: not read.
 """
 
 import dataclasses
