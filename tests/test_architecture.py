@@ -17,7 +17,7 @@ LEVELS: list[set[str]] = [
     | {"valence_arousal", "affect_losses", "affect_metrics", "affect_report", "affect_plots"},
     {"models", "data", "faces", "pictures", "rows", "video", "corruptions"},
     {"runs", "modelcard", "calibration", "half_weights"},
-    {"aggregation", "training", "evaluation", "inference", "robustness", "stn_sheet"},
+    {"aggregation", "training", "evaluation", "inference", "robustness", "stn_sheet", "views"},
     {"export", "serving", "web", "cleaning", "comparison", "crossvalidation", "tuning", "shipping"}
     | {"benchmark", "benchmark_artifacts", "artifacts", "prediction", "annotation", "explain"},
     {"app"},
