@@ -7,7 +7,8 @@ Command: python train.py fer_mobile_second_fer2013 --name fer_mobile --init-from
 run of the first cycle, in another folder than the runs, and `fer_vgg_distilled_fer2013` is among the runs.
 Cost: 26 epochs of 225 steps; 60 to 80 s an epoch on two cores of an Intel Xeon (AMX).
 Measured: PublicTest accuracy 0.6854 (n = 3,589; 95 % interval 0.6718 to 0.7002), epoch 26, seed 0; mirrored too 0.6874,
-with three sizes 0.6957 (`--tta scales`). Where it began: 0.6762. The run is in `saved_models/fer_mobile`. PrivateTest: not read.
+with three sizes 0.6957 (`--tta scales`). Where it began: 0.6762. The run is in `saved_models/fer_mobile`.
+PrivateTest: not read.
 """
 
 import dataclasses
