@@ -84,6 +84,12 @@ def classified(run: Runner, faces: np.ndarray) -> tuple[np.ndarray, float]:
     return np.concatenate(logits), time.perf_counter() - start
 
 
+def add_peer_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--peer-python", type=Path, required=True, help="Python of the peer's environment")
+    parser.add_argument("--data-dir", type=Path, help="prepared data; default: as TensorFlow Datasets")
+    parser.add_argument("--output", type=Path, help="Markdown file; without it the page is printed")
+
+
 def write_pictures(folder: Path) -> dict[str, tuple[list[Path], list[np.ndarray]]]:
     """Name of a group -> its PNG files, and the true boxes (N, 4) of each."""
     behind = background()
@@ -138,11 +144,9 @@ def in_turns(rounds: int, systems: Mapping[str, Callable[[], float]]) -> list[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="run folder, or the name of one under saved_models")
-    parser.add_argument("--peer-python", type=Path, required=True, help="Python of the peer's environment")
-    parser.add_argument("--data-dir", type=Path, help="prepared data; default: as TensorFlow Datasets")
+    add_peer_arguments(parser)
     parser.add_argument("--seconds", type=int, default=10, help="length of the film")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--output", type=Path, help="Markdown file; without it the page is printed")
     options = parser.parse_args()
     predictor, peer = Predictor(options.run), Peer(options.peer_python)
     rows: list[list[str]] = []

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from against_fer import BATCH, PEERS, Peer, public_test
+from against_fer import BATCH, PEERS, Peer, add_peer_arguments, public_test
 
 from ferkeras.calibration import read_calibration
 from ferkeras.corruptions import STRENGTHS
@@ -97,10 +97,8 @@ def _between(interval: Sequence[float]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or names of some under saved_models")
-    parser.add_argument("--peer-python", type=Path, required=True, help="Python of the peer's environment")
-    parser.add_argument("--data-dir", type=Path, help="prepared data; default: as TensorFlow Datasets")
+    add_peer_arguments(parser)
     parser.add_argument("--examples", type=int, help="so many faces, drawn with seed 0 (default: all)")
-    parser.add_argument("--output", type=Path, help="Markdown file; without it the page is printed")
     options = parser.parse_args()
     folders = {Path(run).name: RunFolder.find(run) for run in options.runs}
     pictures, labels, known = public_test(options.data_dir)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from against_fer import Peer, by_name, public_test
+from against_fer import Peer, add_peer_arguments, by_name, public_test
 from framing import enlarged
 
 from ferkeras.faces.detection import Detector, Faces, create_detector
@@ -97,10 +97,8 @@ def row(name: str, found: np.ndarray, *, plain: np.ndarray, truth: np.ndarray) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", help="run folder, or the name of one under saved_models")
-    parser.add_argument("--peer-python", type=Path, required=True, help="Python of the peer's environment")
-    parser.add_argument("--data-dir", type=Path, help="prepared data; default: as TensorFlow Datasets")
+    add_peer_arguments(parser)
     parser.add_argument("--pictures", type=int, default=1000, help="so many faces, drawn with seed 0")
-    parser.add_argument("--output", type=Path, help="Markdown file; the page is printed in any case")
     options = parser.parse_args()
     pictures, labels, names = public_test(options.data_dir)
     rng = np.random.default_rng(0)
@@ -133,8 +131,9 @@ def main() -> None:
     page = PAGE.format(
         run=Path(options.run).name, pictures=options.pictures, count=len(faces), most=MOST_TURNED, tables=tables
     )
-    print(page)
-    if options.output:
+    if options.output is None:
+        print(page)
+    else:
         write_atomically(options.output, page)
 
 
