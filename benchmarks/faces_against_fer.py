@@ -101,6 +101,8 @@ def main() -> None:
     parser.add_argument("--examples", type=int, help="so many faces, drawn with seed 0 (default: all)")
     options = parser.parse_args()
     folders = {Path(run).name: RunFolder.find(run) for run in options.runs}
+    if len(folders) < len(options.runs):
+        parser.error(f"Runs must have different names. Received: {' '.join(options.runs)}.")
     pictures, labels, known = public_test(options.data_dir)
     names = known.tolist()
     places = np.sort(np.random.default_rng(0).permutation(len(labels))[: options.examples])

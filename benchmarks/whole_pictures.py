@@ -153,7 +153,7 @@ what finding and aligning a face costs the network of the run `{run}`, and that 
   repeats the outermost pixels. *Turned*: in the plane, by up to {most} degrees to either side.
 * *As they are*: what the same network says of the same faces as they lie in FER2013, which need neither be found nor be
   cut out. The difference is that of the two columns before it, with its 95 % interval over pairs. A face that is not
-  found counts as wrong in *right, % of all*.
+  found counts as wrong in *right, % of all*; any box counts as found, wherever it lies.
 * FER2013's faces are cut close, which makes them harder to find than those in photos are; `docs/against_fer.md` has
   photos. The largest face of a picture counts.
 """
