@@ -90,9 +90,12 @@ def page(folders: Mapping[str, RunFolder], *, epochs: int, data_dir: Path | None
             found[title] = collect(run, data, split=recipe.data.validation, tta=tta)
     kind, lines = compare(found, against=titles[WHOLE])
     minutes = sum(float(row["seconds"]) for folder in folders.values() for row in folder.history()) / 60
-    return (
-        f"FER2013, PublicTest; {epochs} epochs of half-width VGG11-LSTM-attention; {len(folders)} trainings, "
-        f"{minutes / 60:.1f} hours in all.\n\n" + markdown_table([*HEAD[:2], kind, *HEAD[3:]], comparison_rows(lines))
+    return PAGE.format(
+        options=f" --epochs {epochs}" + (" --teacher RUN" if DISTILLED in folders else ""),
+        epochs=epochs,
+        trainings=len(folders),
+        hours=minutes / 60,
+        table=markdown_table([*HEAD[:2], kind, *HEAD[3:]], comparison_rows(lines)),
     )
 
 
@@ -111,6 +114,19 @@ def main() -> None:
     print(text)
     if args.output:
         write_atomically(args.output, text)
+
+
+PAGE = """# What each part of a recipe is worth
+
+Printed by `python benchmarks/ablations.py{options}`: VGG11-LSTM-attention with half the channels on FER2013, {epochs}
+epochs; {trainings} trainings of {hours:.1f} hours in all. Each row differs in one thing from the first.
+
+{table}
+
+* PublicTest, the validation split; PrivateTest was not read. Of each training, the best epoch there is measured.
+* Differences are paired: of the same images, by bootstrap. The two other seeds show how much of a difference is luck.
+* Rows with *in testing* are the first network with test-time augmentation; nothing was trained for them.
+"""
 
 
 if __name__ == "__main__":
