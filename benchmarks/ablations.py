@@ -81,21 +81,25 @@ def train(recipe: Recipe, *, runs: Path, data_dir: Path | None) -> RunFolder:
 def page(folders: Mapping[str, RunFolder], *, epochs: int, data_dir: Path | None) -> str:
     titles = {name: title for name, (title, _) in VARIANTS.items()} | {DISTILLED: "with soft labels of a teacher"}
     found: dict[str, Predictions] = {}
+    learned: list[str] = []  # what stands in the last column
     for name, folder in folders.items():
         keras.utils.clear_session()
         run, recipe = keras_runner(folder.load_model()), folder.recipe()
         data = open_examples(recipe, data_dir=data_dir)
-        for tta in ("none", "flip", "ten_crop") if name == WHOLE else ("none",):
+        for tta in ("none", "flip", "scales", "ten_crop") if name == WHOLE else ("none",):
             title = titles[name] if tta == "none" else f"{titles[name]}, {tta.replace('_', ' ')} in testing"
             found[title] = collect(run, data, split=recipe.data.validation, tta=tta)
+            learned.append(f"{float(folder.history()[-1]['accuracy']):.3f}" if tta == "none" else "")
     kind, lines = compare(found, against=titles[WHOLE])
-    minutes = sum(float(row["seconds"]) for folder in folders.values() for row in folder.history()) / 60
     return PAGE.format(
         options=f" --epochs {epochs}" + (" --teacher RUN" if DISTILLED in folders else ""),
         epochs=epochs,
         trainings=len(folders),
-        hours=minutes / 60,
-        table=markdown_table([*HEAD[:2], kind, *HEAD[3:]], comparison_rows(lines)),
+        hours=sum(float(row["seconds"]) for folder in folders.values() for row in folder.history()) / 3600,
+        table=markdown_table(
+            [*HEAD[:2], kind, *HEAD[3:], "in training"],
+            [[*row, cell] for row, cell in zip(comparison_rows(lines), learned, strict=True)],
+        ),
     )
 
 
@@ -122,9 +126,10 @@ Printed by `python benchmarks/ablations.py{options}`: VGG11-LSTM-attention with 
 epochs; {trainings} trainings of {hours:.1f} hours in all. Each row differs in one thing from the first.
 
 {table}
-
 * PublicTest, the validation split; PrivateTest was not read. Of each training, the best epoch there is measured.
 * Differences are paired: of the same images, by bootstrap. The two other seeds show how much of a difference is luck.
+* *In training*: accuracy of the last epoch's batches, augmented as they are. Far above that on PublicTest, the network
+  knows the images by heart and would not gain by more epochs; below it, it would.
 * Rows with *in testing* are the first network with test-time augmentation; nothing was trained for them.
 """
 
