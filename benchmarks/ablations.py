@@ -79,7 +79,7 @@ def train(recipe: Recipe, *, runs: Path, data_dir: Path | None) -> RunFolder:
 
 
 def page(folders: Mapping[str, RunFolder], *, epochs: int, data_dir: Path | None) -> str:
-    titles = {name: title for name, (title, _) in VARIANTS.items()} | {DISTILLED: "with soft labels of a teacher"}
+    titles = {name: title for name, (title, _) in VARIANTS.items()} | {DISTILLED: "with soft labels of the teacher"}
     found: dict[str, Predictions] = {}
     learned: list[str] = []  # what stands in the last column
     for name, folder in folders.items():
@@ -122,14 +122,16 @@ def main() -> None:
 
 PAGE = """# What each part of a recipe is worth
 
-Printed by `python benchmarks/ablations.py{options}`: VGG11-LSTM-attention with half the channels on FER2013, {epochs}
-epochs; {trainings} trainings of {hours:.1f} hours in all. Each row differs in one thing from the first.
+Printed by `python benchmarks/ablations.py{options}`: VGG11-LSTM-attention with half the
+channels, FER2013, {epochs} epochs; {trainings} trainings of {hours:.1f} hours in all. Each row differs in one thing
+from the first.
 
 {table}
 * PublicTest, the validation split; PrivateTest was not read. Of each training, the best epoch there is measured.
 * Differences are paired: of the same images, by bootstrap. The two other seeds show how much of a difference is luck.
-* *In training*: accuracy of the last epoch's batches, augmented as they are. Far above that on PublicTest, the network
-  knows the images by heart and would not gain by more epochs; below it, it would.
+* *In training*: accuracy of the last epoch's batches, augmented as they are. Where it is far above that on PublicTest,
+  the network knows the images by heart; where it is lower, it has not learned all it can. These are short trainings:
+  what makes learning harder costs accuracy in them, and may pay in long ones.
 * Rows with *in testing* are the first network with test-time augmentation; nothing was trained for them.
 """
 
