@@ -1,7 +1,6 @@
 """Tracking as a stream: every frame comes out once, soon, and is let go; wrong arguments."""
 
 import weakref
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -10,25 +9,15 @@ from hypothesis import strategies as st
 
 from ferkeras.errors import InputError
 from ferkeras.faces.track import track
-from tests.test_follow import Shot, shots
+from tests.test_follow import Shot, looked_ahead, shots
 from tests.test_track import crossing, faces_of, looks_of, oracle_of, run
 
 
 @pytest.mark.parametrize(("key_interval", "batch", "delay"), [(1, 1, 0), (5, 1, 5), (1, 4, 4), (5, 4, 20)])
 def test_looks_ahead_no_further_than_it_may(key_interval: int, batch: int, delay: int) -> None:
-    taken = 0
-
-    def endless() -> Iterator[Shot]:
-        nonlocal taken
-        while True:
-            for shot in shots(300):
-                taken += 1
-                yield shot
-
-    results = track(endless(), oracle_of(crossing), key_interval=key_interval, batch=batch)
-    for given_out in range(1, 100):
-        next(results)
-        assert taken <= given_out + delay
+    oracle = oracle_of(crossing)
+    ahead = looked_ahead(lambda frames: track(frames, oracle, key_interval=key_interval, batch=batch), results=100)
+    assert ahead <= delay
 
 
 def test_holds_no_more_frames_than_it_says() -> None:
