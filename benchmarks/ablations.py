@@ -47,7 +47,10 @@ VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "mixup": ("with MixUp", ("augment.mixup=0.2",)),
     "cutmix": ("with CutMix", ("augment.cutmix=1.0",)),
     "constant_rate": ("a constant learning rate", ("schedule.name=constant",)),
-    "plateau": ("rate halved on plateaus", ("schedule.name=plateau", "schedule.warmup=0st", "schedule.factor=0.5")),
+    "plateau": (
+        "rate halved on plateaus, no warm-up",
+        ("schedule.name=plateau", "schedule.warmup=0st", "schedule.factor=0.5"),
+    ),
     "no_smoothing": ("no label smoothing", ("loss.label_smoothing=0",)),
     "no_average": ("no moving average of the weights", ("optimizer.ema=none",)),
     "no_attention": ("LSTM without attention", ("model.name=vgg11_lstm",)),
@@ -129,9 +132,9 @@ from the first.
 {table}
 * PublicTest, the validation split; PrivateTest was not read. Of each training, the best epoch there is measured.
 * Differences are paired: of the same images, by bootstrap. The two other seeds show how much of a difference is luck.
-* *In training*: accuracy of the last epoch's batches, augmented as they are. Where it is far above that on PublicTest,
-  the network knows the images by heart; where it is lower, it has not learned all it can. These are short trainings:
-  what makes learning harder costs accuracy in them, and may pay in long ones.
+* *In training*: accuracy of the last epoch's batches, augmented and mixed as they are, which lowers it. Where it is far
+  above that on PublicTest, the network knows the images by heart. These are short trainings: what makes learning harder
+  costs accuracy in them, and may pay in long ones, which is not measured here.
 * Rows with *in testing* are the first network with test-time augmentation; nothing was trained for them.
 """
 

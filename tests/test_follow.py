@@ -173,8 +173,11 @@ def looked_ahead(read: Callable[[Iterator[Shot]], Iterator[object]], *, results:
             taken += 1
             yield shot
 
-    given_out = read(endless())
-    return max(taken - count for count, _ in enumerate(itertools.islice(given_out, results), start=1))
+    ahead, given_out = 0, read(endless())
+    for count in range(1, results + 1):
+        next(given_out)
+        ahead = max(ahead, taken - count)
+    return ahead
 
 
 def test_looks_ahead_no_further_than_one_batch() -> None:

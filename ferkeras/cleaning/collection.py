@@ -13,7 +13,7 @@ from ferkeras.errors import InputError
 from ferkeras.pictures import MAX_BYTES, SUFFIXES, decode_picture, read_picture
 
 #: What zipfile raises on damaged, truncated, encrypted or unsupported data.
-_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError)
 
 
 class Picture(NamedTuple):
